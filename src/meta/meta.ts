@@ -1,0 +1,177 @@
+import type { Maybe } from "../base/maybe.ts";
+import type { Format } from "./format.ts";
+import type {
+  Attr,
+  AttrChange,
+  Caller,
+  CommitOutcome,
+  DirEntry,
+  Entry,
+  Ino,
+  LockType,
+  NewNode,
+  RangeLock,
+  Slice,
+  SliceCommit,
+  VolumeUsage,
+} from "./types.ts";
+
+/**
+ * Names, attributes and slices of one volume; one method an operation, one round trip each unless it
+ * says otherwise. Nothing is cached here: each method asks the server, and each change answers with the
+ * attributes it left behind. Permissions are the kernel's business (`default_permissions`); the rules
+ * that the kernel cannot check (sticky and immutable flags seen late, trash) are checked in the scripts.
+ *
+ * Every method throws FsError with the code POSIX names for a refusal; EIO when the server does not answer.
+ */
+export interface Meta {
+  /** The settings as last read; renewed with each heartbeat. */
+  readonly format: Format;
+  /** 0 without a session (read-only). */
+  readonly sid: bigint;
+  /** How long an answer may be kept, by the kernel and by us. */
+  readonly trust: Trust;
+
+  /** @throws FsError ENOENT */
+  lookup(parent: Ino, name: Buffer): Promise<Entry>;
+  /** @throws FsError ENOENT */
+  getattr(ino: Ino): Promise<Attr>;
+  /** @throws FsError EPERM, ENOENT */
+  setattr(caller: Caller, ino: Ino, change: AttrChange): Promise<Attr>;
+
+  /**
+   * Makes an inode and its entry.
+   *
+   * @throws FsError EEXIST, ENOENT, ENOTDIR, EPERM, ENOSPC, EDQUOT
+   */
+  create(caller: Caller, parent: Ino, name: Buffer, node: NewNode): Promise<Changed>;
+  /** @throws FsError EEXIST, EPERM (a directory), ENOENT, EMLINK */
+  link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Changed>;
+  /**
+   * Removes a file's name; `known` is the inode it was last seen to lead to. When that was wrong, one more
+   * round trip. A file that is open here (`openFiles`) stays until its last close.
+   */
+  unlink(caller: Caller, parent: Ino, name: Buffer, known?: Ino): Promise<Removed>;
+  rmdir(caller: Caller, parent: Ino, name: Buffer, known?: Ino): Promise<Removed>;
+  rename(caller: Caller, move: Rename): Promise<Renamed>;
+  readlink(ino: Ino): Promise<Buffer>;
+
+  /** A batch of a listing: entries from `cursor` on, with attributes when `plus`. */
+  readdir(ino: Ino, cursor: string, plus: boolean): Promise<DirBatch>;
+
+  /** The slice records of a chunk, oldest first. */
+  readChunk(ino: Ino, chunkIndex: number): Promise<Slice[]>;
+  /** A slice id nobody else has; from a batch held in memory when there is one. */
+  newSliceId(): Maybe<bigint>;
+  /**
+   * Appends records to chunks, of any files, in one script; each record has its own outcome, in the order given.
+   * Records of one call that share a slice id are counted in `sliceRef`.
+   */
+  commitSlices(commits: readonly SliceCommit[]): Promise<CommitOutcome[]>;
+  /** @throws FsError EFBIG, EPERM, ENOSPC */
+  truncate(caller: Caller, ino: Ino, length: number): Promise<Attr>;
+  /** `mode`: the FALLOC_FL_* bits. @throws FsError EOPNOTSUPP, EINVAL, EPERM */
+  fallocate(ino: Ino, mode: number, offset: number, length: number): Promise<Attr>;
+  copyRange(from: FilePosition, to: FilePosition, length: number): Promise<Copied>;
+
+  getxattr(ino: Ino, name: Buffer): Promise<Buffer>;
+  listxattr(ino: Ino): Promise<Buffer[]>;
+  /** `flags`: 0, XATTR_CREATE 1, XATTR_REPLACE 2. */
+  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<void>;
+  removexattr(ino: Ino, name: Buffer): Promise<void>;
+
+  /** Takes or drops a flock; waits for it when `wait`. @throws FsError EAGAIN, EINTR */
+  flock(ino: Ino, owner: bigint, type: LockType, wait?: AbortSignal): Promise<void>;
+  /** Takes or drops a byte range; waits for it when `wait`. @throws FsError EAGAIN, EINTR */
+  setlk(ino: Ino, owner: bigint, lock: RangeLock, wait?: AbortSignal): Promise<void>;
+  /** The first lock in the way of `lock`, or undefined. */
+  getlk(ino: Ino, owner: bigint, lock: RangeLock): Promise<RangeLock | undefined>;
+
+  statfs(): Promise<VolumeUsage>;
+
+  /** The last handle of an inode was closed here: deletes it when it has no name any more. */
+  forgetOpen(ino: Ino): Promise<void>;
+  /** Ends the session: locks, sustained inodes, connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * `long`: every change is announced to us. `short`: somebody on the volume announces nothing (an official
+ * client), or the server cannot: 1 s as JuiceFS has it. `none`: the subscription is down; nothing may be kept.
+ */
+export type Trust = "long" | "short" | "none";
+
+/** A new or changed entry, and what its directory looks like now. */
+export interface Changed extends Entry {
+  readonly parentAttr: Attr;
+}
+
+/** What was removed. `attr` is absent when the inode is gone with its last name. */
+export interface Removed {
+  readonly ino: Ino;
+  readonly attr?: Attr | undefined;
+  readonly parentAttr: Attr;
+}
+
+export interface Rename {
+  readonly fromParent: Ino;
+  readonly fromName: Buffer;
+  readonly toParent: Ino;
+  readonly toName: Buffer;
+  /** RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4. */
+  readonly flags: number;
+  /** What the names were last seen to lead to; one more round trip when that was wrong. */
+  readonly knownFrom?: Ino | undefined;
+  readonly knownTo?: Ino | undefined;
+}
+
+export interface Renamed {
+  readonly ino: Ino;
+  readonly attr: Attr;
+  /** What the target name led to: replaced, or exchanged. `attr` is absent when it is gone. */
+  readonly target?: { readonly ino: Ino; readonly attr?: Attr | undefined } | undefined;
+  readonly fromParentAttr: Attr;
+  readonly toParentAttr: Attr;
+}
+
+export interface DirBatch {
+  readonly entries: DirEntry[];
+  /** "0" after the last batch; the first one starts at "0". */
+  readonly cursor: string;
+}
+
+export interface FilePosition {
+  readonly ino: Ino;
+  readonly offset: number;
+}
+
+export interface Copied {
+  /** Bytes. */
+  readonly copied: number;
+  /** Of the file written to. */
+  readonly attr: Attr;
+}
+
+/** What another session changed. Sent by its script, before its caller had the answer. */
+export interface Notice {
+  /** Inodes whose attributes changed or that are gone. */
+  readonly attrs: readonly Ino[];
+  /** Names that appeared, went, or lead somewhere else. */
+  readonly entries: readonly { readonly parent: Ino; readonly name: Buffer }[];
+  /** Inodes whose data changed. */
+  readonly data: readonly Ino[];
+  /** Inodes whose extended attributes changed. */
+  readonly xattrs: readonly Ino[];
+}
+
+/** What a mount gives to `openMeta`, to be told. Called in the event loop; must not throw. */
+export interface MetaListener {
+  /** Another session changed something. */
+  changed(notice: Notice): void;
+  /** `trust` changed. Whatever was kept is to be dropped, except when it went from `short` or `none` to `long`. */
+  trustChanged(trust: Trust): void;
+  /** No chunk refers to this slice any more: its objects are to be deleted. A rejection leaves it for a later job. */
+  deleteSlice(id: bigint, size: number): Promise<void>;
+  /** The volume was destroyed or replaced under us: unmount. One sentence. */
+  volumeGone(reason: string): void;
+}
