@@ -1,0 +1,58 @@
+import type { Maybe } from "../base/maybe.ts";
+import type { Attr, Ino } from "../meta/types.ts";
+
+/**
+ * The contents of files, below names and handles: one state per inode, shared by all its handles. `Vfs` calls it; it
+ * talks to the metadata (slices) and to the chunk store (blocks).
+ */
+export interface FileData {
+  /**
+   * Puts bytes into the inode's pending slices; copied before it returns. With `append` they go to the end of the file as it is
+   * when they are committed. Waits (back-pressure) when `--buffer-size` is used up.
+   *
+   * @throws FsError the first error of an earlier upload or commit of this inode, until its last handle is closed
+   */
+  write(ino: Ino, data: Uint8Array, at: WriteAt): Maybe<void>;
+  /** Reads at most `size` bytes; sees every write that returned here. Views are valid until the next read of this handle. */
+  read(handle: ReadHandle, offset: number, size: number): Maybe<readonly Uint8Array[]>;
+  /** Everything written so far is in the object store and committed. At once when nothing is pending. */
+  flush(ino: Ino): Maybe<void>;
+  /** Length of the file here, with what is not committed yet; `committed` is what the server says. */
+  length(ino: Ino, committed: number): number;
+  /** When it was last written here and not yet committed. */
+  pendingMtime(ino: Ino): { sec: number; nsec: number } | undefined;
+  /** Takes state for one more handle of the inode. */
+  opened(ino: Ino): void;
+  /** Gives it back; with the last one buffers and the sticky error go. */
+  closed(ino: Ino): void;
+  openHandle(ino: Ino): ReadHandle;
+  closeHandle(handle: ReadHandle): void;
+  /** Chunk lists and buffers of the inode are stale (changed elsewhere, truncated, copied into). */
+  invalidate(ino: Ino): void;
+  /** SEEK_DATA / SEEK_HOLE after a flush. @returns undefined where there is nothing more */
+  seek(
+    ino: Ino,
+    offset: number,
+    what: "data" | "hole",
+    length: number,
+  ): Promise<number | undefined>;
+  /** Flushes everything and gives memory and connections back. */
+  close(): Promise<void>;
+}
+
+/** Read-ahead state of one open file. Opaque to callers. */
+export interface ReadHandle {
+  readonly ino: Ino;
+}
+
+export interface WriteAt {
+  readonly offset: number;
+  readonly append: boolean;
+  /** The request's number: an append is committed once per number. */
+  readonly unique: bigint;
+}
+
+/** What commits leave behind, told to the vfs so that it answers getattr from memory. */
+export interface CommitListener {
+  committed(ino: Ino, attr: Attr): void;
+}
