@@ -1,0 +1,49 @@
+import { minioBinary } from "./binaries.ts";
+import { makeFolder } from "./folder.ts";
+import { freePort, startProgram, until } from "./process.ts";
+
+export const MINIO_USER = "minioadmin";
+export const MINIO_PASSWORD = "minio-secret";
+
+/** A MinIO server of the test's own, with one empty disk. */
+export interface TestMinio extends AsyncDisposable {
+  readonly port: number;
+  /** `http://127.0.0.1:port` */
+  readonly endpoint: string;
+  bucket(name: string): string;
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+export async function startMinio(
+  options: { port?: number; folder?: string } = {},
+): Promise<TestMinio> {
+  const folder = await makeFolder();
+  const port = options.port ?? (await freePort());
+  const endpoint = `http://127.0.0.1:${port}`;
+  const program = startProgram(
+    minioBinary(),
+    ["server", "--quiet", "--address", `127.0.0.1:${port}`, options.folder ?? folder.path],
+    {
+      env: {
+        ...process.env,
+        MINIO_ROOT_USER: MINIO_USER,
+        MINIO_ROOT_PASSWORD: MINIO_PASSWORD,
+        MINIO_BROWSER: "off",
+      },
+    },
+  );
+  await until(`MinIO on port ${port}`, async () => {
+    const answer = await fetch(`${endpoint}/minio/health/ready`).catch(() => undefined);
+    return answer?.ok === true;
+  });
+  return {
+    port,
+    endpoint,
+    bucket: (name) => `${endpoint}/${name}`,
+    stop: program.stop,
+    async [Symbol.asyncDispose]() {
+      await program.stop("SIGKILL");
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
