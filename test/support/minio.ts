@@ -11,7 +11,7 @@ export interface TestMinio extends AsyncDisposable {
   /** `http://127.0.0.1:port` */
   readonly endpoint: string;
   bucket(name: string): string;
-  stop(signal?: NodeJS.Signals): Promise<void>;
+  readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
 
 export async function startMinio(

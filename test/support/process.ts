@@ -18,7 +18,7 @@ export interface RunningProgram extends AsyncDisposable {
   readonly child: ChildProcess;
   readonly output: () => string;
   /** Ends it with `signal` and waits until it is gone. */
-  stop(signal?: NodeJS.Signals): Promise<void>;
+  readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
 
 export function startProgram(

@@ -9,7 +9,7 @@ export interface TestRedis extends AsyncDisposable {
   /** `redis://127.0.0.1:port/db` */
   url(database?: number): string;
   /** Ends it as a crash does (`SIGKILL`) or in order. */
-  stop(signal?: NodeJS.Signals): Promise<void>;
+  readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
 
 /** Starts one that keeps nothing on disk; `args` are options of redis-server, such as `--requirepass`. */
@@ -20,10 +20,9 @@ export async function startRedis(
   const port = options.port ?? (await freePort());
   const program = startProgram(
     "redis-server",
-    [
-      ...["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder.path],
-      ...["--save", "", "--appendonly", "no", ...(options.args ?? [])],
-    ],
+    `--port ${port} --bind 127.0.0.1 --dir ${folder.path} --appendonly no --save`
+      .split(" ")
+      .concat("", options.args ?? []),
     { stdio: "ignore" },
   );
   await until(`redis-server on port ${port}`, () => answers(port));

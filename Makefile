@@ -1,0 +1,44 @@
+# The project's commands. Node itself comes with the packages: nothing here uses the machine's own.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+TESTS := test/tidy.test.ts $(shell find test -name '*.test.ts' -not -path 'test/docker/*' -not -name tidy.test.ts | LC_ALL=C sort)
+DOCKER_TESTS := $(shell find test/docker -name '*.test.ts' | LC_ALL=C sort)
+# Test files side by side; each starts servers and mounts of its own.
+JOBS ?= 2
+
+.PHONY: help run test check unit docker-test bench plugin push install clean format
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: ## start the driver on the embedded default and show it at work
+	@test/support/install.sh run
+	@exec node plugin/demo.ts
+
+test: ## install what is missing, check the sources, run all tests
+	@test/support/install.sh test
+	@$(MAKE) --no-print-directory check
+	@node --test --test-concurrency=$(JOBS) $(TESTS) $(DOCKER_TESTS)
+
+check: ## types, linter, format of the sources
+	@tsc
+	@oxlint --type-aware --deny-warnings
+	@prettier --check --log-level warn .
+
+unit: ## all tests but Docker's
+	@node --test --test-concurrency=$(JOBS) $(TESTS)
+
+docker-test: ## the tests with a real Docker engine
+	@node --test --test-concurrency=1 $(DOCKER_TESTS)
+
+bench: ## compare with the official client; ARGS="--quick --only create"
+	@test/support/install.sh test
+	@node bench/main.ts $(ARGS)
+
+format: ## lay the sources out as the check wants them
+	@prettier --write --log-level warn .
+
+clean: ## remove what was built here
+	rm -rf plugin/build
