@@ -1,0 +1,168 @@
+import type { Redis } from "ioredis";
+import { FsError } from "../../base/fs-error.ts";
+import { log } from "../../base/log.ts";
+import { callScript, pause, Unanswered, type Argument } from "./scripts.ts";
+
+/**
+ * Each change is executed exactly once, whatever is cut off or killed meanwhile. A session has a reply cache with a
+ * fence in Redis, the hash `answers<sid>`: a generation, and a slot for each change that may be under way. Scripts refuse
+ * another generation and leave number and answer in their slot. Whoever takes over, a new connection or a new process, raises the
+ * generation and gets all slots: a change that has one is answered from it, one that has none was not executed and never will be.
+ */
+
+/** Changes under way at once; more wait for a slot. */
+const SLOTS = 128;
+/** How long an operation waits for a server that does not answer, in milliseconds. */
+const PATIENCE_MS = 30_000;
+
+/** What scripts of a session need besides their own keys and arguments. */
+export interface ChangeContext {
+  readonly sid: bigint;
+  readonly channel: string;
+  /** Letters the prelude knows: `d` directory statistics. */
+  readonly options: () => string;
+}
+
+export class Answers {
+  readonly #client: Redis;
+  readonly #context: ChangeContext;
+  readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
+  readonly #waiting: ((slot: number) => void)[] = [];
+  #generation = "0";
+  #kept = new Map<string, unknown>();
+  #ready: Promise<void>;
+  #lost = 0;
+  #next = 1;
+  #closed = false;
+
+  constructor(client: Redis, context: ChangeContext) {
+    this.#client = client;
+    this.#context = context;
+    this.#ready = this.#takeOver();
+    this.#ready.catch(() => undefined);
+    client.on("close", () => {
+      this.#lost++;
+    });
+    client.on("ready", () => {
+      this.#ready = this.#takeOver();
+      this.#ready.catch(() => undefined);
+    });
+  }
+
+  /** Settles when the session's fence is ours. */
+  ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /**
+   * Runs a changing script, once. `number` names the change (the kernel's number of the request): one that an
+   * earlier process executed is answered from its slot.
+   */
+  async change(
+    name: string,
+    keys: readonly string[],
+    args: readonly Argument[],
+    number?: bigint,
+  ): Promise<unknown> {
+    const id = number === undefined ? `-${this.#next++}` : number.toString();
+    const slot = this.#free.pop() ?? (await this.#slot());
+    try {
+      return await this.#execute(name, keys, args, { id, slot });
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free.push(slot);
+      else next(slot);
+    }
+  }
+
+  /** Runs a script or command that changes nothing, again until it is answered. */
+  async ask<T>(action: string, work: () => Promise<T>): Promise<T> {
+    const end = Date.now() + PATIENCE_MS;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        await this.#again(error, action, { attempt, end });
+      }
+    }
+  }
+
+  async #execute(
+    name: string,
+    keys: readonly string[],
+    args: readonly Argument[],
+    { id, slot }: { id: string; slot: number },
+  ): Promise<unknown> {
+    const { sid, channel, options } = this.#context;
+    const allKeys = [`answers${sid}`, "notices", ...keys];
+    const now = nowParts();
+    const end = Date.now() + PATIENCE_MS;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        if (this.#kept.size > 0 || attempt > 0) {
+          await this.#ready;
+          if (this.#kept.has(id)) return this.#takeKept(id);
+        }
+        const head = [this.#generation, slot, id, sid.toString(), ...now, channel, options()];
+        return await callScript(this.#client, name, allKeys, [...head, ...args]);
+      } catch (error) {
+        await this.#again(error, name, { attempt, end });
+      }
+    }
+  }
+
+  #takeKept(id: string): unknown {
+    const answer = this.#kept.get(id);
+    this.#kept.delete(id);
+    return answer;
+  }
+
+  /** Waits before another try, or gives up with what the caller is to see. */
+  async #again(
+    error: unknown,
+    action: string,
+    { attempt, end }: { attempt: number; end: number },
+  ): Promise<void> {
+    if (error instanceof FsError && error.code !== "ESTALE") throw error;
+    const fencedBefore = error instanceof FsError && attempt > 8;
+    if (this.#closed || Date.now() > end || fencedBefore) {
+      throw new FsError("EIO", action, { cause: error });
+    }
+    if (!(error instanceof Unanswered) && !(error instanceof FsError)) throw error;
+    await pause(attempt);
+  }
+
+  async #slot(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  async #takeOver(): Promise<void> {
+    const { sid } = this.#context;
+    if (sid === 0n) return;
+    const lost = this.#lost;
+    const [generation, slots] = (await callScript(
+      this.#client,
+      "takeover",
+      [`answers${sid}`],
+      [],
+    )) as [Buffer, [Buffer, unknown][]];
+    if (lost !== this.#lost) return;
+    this.#generation = generation.toString();
+    this.#kept = new Map(slots.map(([id, answer]) => [id.toString(), answer]));
+    if (slots.length > 0)
+      log.info({ generation: this.#generation, slots: slots.length }, "session taken over");
+  }
+}
+
+/** Seconds and nanoseconds of this machine's clock. */
+export function nowParts(): [number, number] {
+  const ms = Date.now();
+  const fine = Number(process.hrtime.bigint() % 1_000_000n);
+  return [Math.floor(ms / 1000), (ms % 1000) * 1_000_000 + fine];
+}

@@ -1,0 +1,142 @@
+import { readFileSync } from "node:fs";
+import { Redis, type RedisOptions } from "ioredis";
+
+/**
+ * Clients from a meta URL, as JuiceFS takes it: `redis://[user:password@]host:port/db`, `rediss://`, `unix://path?db=n`.
+ * The library resends nothing by itself: a command whose answer was lost may have been executed.
+ */
+
+/** Where the metadata lies. `password` is a secret; `shown` is the URL without it. */
+export interface MetaAddress {
+  readonly options: RedisOptions;
+  readonly shown: string;
+}
+
+const DEFAULT_PORT = 6379;
+
+/** @throws Error in one sentence when the URL is not one */
+export function parseMetaUrl(text: string): MetaAddress {
+  const url = asUrl(text);
+  const shown = showUrl(url);
+  if (url.protocol === "unix:") {
+    return {
+      options: {
+        ...credentials(url),
+        path: url.pathname,
+        db: database(url.searchParams.get("db") ?? "0", shown),
+      },
+      shown,
+    };
+  }
+  if (url.protocol !== "redis:" && url.protocol !== "rediss:") {
+    throw new Error(`Cannot use meta URL "${shown}": its scheme is not redis, rediss or unix`);
+  }
+  if (url.hostname === "" || url.hostname.includes(",")) {
+    throw new Error(
+      `Cannot use meta URL "${shown}": it needs one host, such as redis://localhost:6379/1`,
+    );
+  }
+  return {
+    options: {
+      ...credentials(url),
+      host: url.hostname.replace(/^\[|\]$/g, ""),
+      port: url.port === "" ? DEFAULT_PORT : Number(url.port),
+      db: database(url.pathname.replace(/^\//, "") || "0", shown),
+      ...(url.protocol === "rediss:" ? { tls: tls(url.searchParams) } : {}),
+    },
+    shown,
+  };
+}
+
+/**
+ * Connects, or says in one sentence why not.
+ *
+ * @throws Error
+ */
+export async function connectRedis(address: MetaAddress, extra: RedisOptions = {}): Promise<Redis> {
+  const client = new Redis({
+    ...address.options,
+    lazyConnect: true,
+    connectTimeout: 5000,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: (times) => Math.min(20 * 2 ** times, 1000),
+    ...extra,
+  });
+  let last: Error | undefined;
+  client.on("error", (error: Error) => {
+    last = error;
+  });
+  try {
+    await client.connect();
+  } catch (error) {
+    client.disconnect();
+    throw new Error(`Cannot reach Redis at ${address.shown}: ${reason(last ?? error)}`, {
+      cause: error,
+    });
+  }
+  return client;
+}
+
+function reason(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  if (/WRONGPASS|NOAUTH|invalid.*password/i.test(text)) {
+    return "it wants another password (put it into the URL or META_PASSWORD)";
+  }
+  if (/ECONNREFUSED|ENOENT/.test(text)) return "nobody listens there; start it or correct the URL";
+  if (/ENOTFOUND|EAI_AGAIN/.test(text)) return "no such host";
+  return text;
+}
+
+function asUrl(text: string): URL {
+  try {
+    return new URL(text.includes("://") ? text : `redis://${text}`);
+  } catch (cause) {
+    const shown = text.replace(/\/\/.*@/, "//***@");
+    throw new Error(
+      `Cannot use meta URL "${shown}": expected redis://[user:password@]host:port/db`,
+      { cause },
+    );
+  }
+}
+
+function showUrl(url: URL): string {
+  const shown = new URL(url);
+  if (shown.password !== "") shown.password = "***";
+  return shown.href;
+}
+
+function database(text: string, shown: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new Error(`Cannot use meta URL "${shown}": "${text}" is not a database number`);
+}
+
+function credentials(url: URL): RedisOptions {
+  const password = url.password === "" ? passwordOfEnvironment() : decodeURIComponent(url.password);
+  return {
+    ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
+    ...(password === undefined ? {} : { password }),
+  };
+}
+
+function passwordOfEnvironment(): string | undefined {
+  const { REDIS_PASSWORD, META_PASSWORD, META_PASSWORD_FILE } = process.env;
+  if (REDIS_PASSWORD !== undefined) return REDIS_PASSWORD;
+  if (META_PASSWORD !== undefined) return META_PASSWORD;
+  if (META_PASSWORD_FILE === undefined) return undefined;
+  return readFileSync(META_PASSWORD_FILE, "utf8").trimEnd();
+}
+
+function tls(query: URLSearchParams): NonNullable<RedisOptions["tls"]> {
+  const file = (name: string): Buffer | undefined => {
+    const path = query.get(name);
+    return path === null ? undefined : readFileSync(path);
+  };
+  return {
+    rejectUnauthorized: query.get("insecure-skip-verify") === null,
+    cert: file("tls-cert-file"),
+    key: file("tls-key-file"),
+    ca: file("tls-ca-cert-file"),
+    ...(query.has("tls-server-name") ? { servername: query.get("tls-server-name") ?? "" } : {}),
+  };
+}

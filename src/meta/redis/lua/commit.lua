@@ -1,0 +1,41 @@
+-- uses prelude data
+-- Appends slice records to chunks of any files. Each record has its own outcome.
+--   ARGV  most bytes of the volume (0: no limit), then for each record:
+--         inode, chunk index, the 24 bytes of the record, mtime (12 bytes), 1 when it belongs at the file's end
+--   reply {{attr, offset where it landed, records in its chunk} or an errno's name, ...}
+--   errors ESTALE
+if fenced() then return fail('ESTALE', 'commit') end
+local most = tonumber(ARGV[9])
+local outcomes, pushed = {}, {}
+for at = 10, #ARGV, 5 do
+    local ino, index, record, mtime = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
+    local attr = call('GET', 'i' .. ino)
+    local length = struct.unpack('>I4', record, 21)
+    local offset = index * CHUNK + struct.unpack('>I4', record, 1)
+    if attr and ARGV[at + 4] == '1' then offset = length_of(attr) end
+    local outcome
+    if not attr then
+        outcome = 'ENOENT'
+    elseif type_of(attr) ~= FILE then
+        outcome = 'EPERM'
+    elseif offset + length > MOST then
+        outcome = 'EFBIG'
+    elseif offset + length > length_of(attr) and no_room(attr, offset + length, most) then
+        outcome = 'ENOSPC'
+    else
+        local slice = string.sub(record, 5, 12)
+        local key = 'k' .. dec(unpack64(slice, 1)) .. '_' .. dec((struct.unpack('>I4', record, 13)))
+        local records, pieces = push_at(ino, offset, record)
+        pushed[key] = (pushed[key] or 0) + pieces
+        attr = put(put(attr, MTIME, mtime), CTIME, NOW)
+        attr = grown(ino, attr, math.max(length_of(attr), offset + length))
+        call('SET', 'i' .. ino, attr)
+        note('d', ino)
+        outcome = {attr, dec(offset), records}
+    end
+    outcomes[#outcomes + 1] = outcome
+end
+for key, count in pairs(pushed) do
+    if count > 1 then call('HINCRBY', 'sliceRef', key, count - 1) end
+end
+return finish(outcomes)

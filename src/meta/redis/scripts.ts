@@ -1,0 +1,88 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import { FsError, type ErrnoName } from "../../base/fs-error.ts";
+import { constants } from "node:os";
+
+/**
+ * Runs Lua scripts by their names: `lua/<name>.lua`, loaded once, called by hash. A refusal of a script
+ * (`ENOENT lookup`) becomes an FsError. What failed on the way to the server is told apart, for only the caller knows
+ * whether it may be sent again.
+ */
+
+export type Argument = string | number | Buffer;
+
+/** The server may have executed it or not. */
+export class Unanswered extends Error {
+  override readonly name = "Unanswered";
+}
+
+interface Script {
+  readonly text: string;
+  readonly hash: string;
+}
+
+const loaded = new Map<string, Script>();
+
+/** A script's text: `preludes` and the script, as one chunk of Lua. */
+function script(name: string): Script {
+  const known = loaded.get(name);
+  if (known !== undefined) return known;
+  const read = (file: string): string =>
+    readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8");
+  const own = read(name);
+  const preludes = (/^-- uses (.*)$/m.exec(own)?.[1] ?? "")
+    .split(" ")
+    .filter((part) => part !== "");
+  const text = [...preludes.map(read), own].join("\n");
+  const made = { text, hash: createHash("sha1").update(text).digest("hex") };
+  loaded.set(name, made);
+  return made;
+}
+
+/**
+ * Calls a script once; loads it where the server does not know it.
+ *
+ * @throws FsError what the script refused; Unanswered when nobody knows what became of it
+ */
+export async function callScript(
+  client: Redis,
+  name: string,
+  keys: readonly string[],
+  args: readonly Argument[],
+): Promise<unknown> {
+  const { hash, text } = script(name);
+  try {
+    return await client.callBuffer("EVALSHA", hash, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!isReply(error) || !error.message.startsWith("NOSCRIPT")) throw translated(error, name);
+  }
+  try {
+    return await client.callBuffer("EVAL", text, keys.length, ...keys, ...args);
+  } catch (error) {
+    throw translated(error, name);
+  }
+}
+
+/** The server's own refusals that pass by themselves. */
+const PASSING = /^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY) /;
+
+export function translated(error: unknown, action: string): Error {
+  if (!isReply(error)) return new Unanswered(`${action}: no answer`, { cause: error });
+  const [code = "", ...rest] = error.message.split(" ");
+  if (code in constants.errno)
+    return new FsError(code as ErrnoName, rest.join(" "), { cause: error });
+  if (code.startsWith("OOM")) return new FsError("ENOSPC", action, { cause: error });
+  if (PASSING.test(error.message)) return new Unanswered(error.message, { cause: error });
+  return new FsError("EIO", `${action} (${error.message})`, { cause: error });
+}
+
+function isReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === "ReplyError";
+}
+
+/** Waits a little longer before each further try. */
+export async function pause(attempt: number): Promise<void> {
+  await sleep(Math.min(10 * 2 ** attempt, 1000));
+}
