@@ -1,5 +1,6 @@
 import type { Maybe } from "../base/maybe.ts";
 import type { Format } from "./format.ts";
+import type { OpenFiles } from "./open-files.ts";
 import type {
   Attr,
   AttrChange,
@@ -29,6 +30,8 @@ export interface Meta {
   readonly format: Format;
   /** 0 without a session (read-only). */
   readonly sid: bigint;
+  /** What is open here: the vfs keeps it, removing looks at it. */
+  readonly openFiles: OpenFiles;
   /** How long an answer may be kept, by the kernel and by us. */
   readonly trust: Trust;
 
@@ -69,7 +72,7 @@ export interface Meta {
    */
   commitSlices(commits: readonly SliceCommit[]): Promise<CommitOutcome[]>;
   /** @throws FsError EFBIG, EPERM, ENOSPC */
-  truncate(caller: Caller, ino: Ino, length: number): Promise<Attr>;
+  truncate(caller: Caller, ino: Ino, length: number, killSuidGid?: boolean): Promise<Attr>;
   /** `mode`: the FALLOC_FL_* bits. @throws FsError EOPNOTSUPP, EINVAL, EPERM */
   fallocate(ino: Ino, mode: number, offset: number, length: number): Promise<Attr>;
   copyRange(from: FilePosition, to: FilePosition, length: number): Promise<Copied>;

@@ -63,11 +63,13 @@ export interface Slice {
   readonly len: number;
 }
 
-/** Who asks. `gids` are there only where permissions are checked by us. */
+/** Who asks. */
 export interface Caller {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
+  /** The kernel's number of the request: a change is executed once per number, whoever is killed meanwhile. */
+  readonly unique?: bigint | undefined;
 }
 
 /** What setattr is to change; absent members stay. "now" is the clock of this client. */

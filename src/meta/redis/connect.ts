@@ -54,14 +54,17 @@ export function parseMetaUrl(text: string): MetaAddress {
  * @throws Error
  */
 export async function connectRedis(address: MetaAddress, extra: RedisOptions = {}): Promise<Redis> {
-  const client = new Redis({
+  const client: Redis = new Redis({
     ...address.options,
+    protocol: 2,
     lazyConnect: true,
     connectTimeout: 5000,
+    enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    retryStrategy: (times) => Math.min(20 * 2 ** times, 1000),
+    retryStrategy: (times: number) => Math.min(20 * 2 ** times, 1000),
     ...extra,
+    replyMapping: "legacy",
   });
   let last: Error | undefined;
   client.on("error", (error: Error) => {
@@ -128,15 +131,15 @@ function passwordOfEnvironment(): string | undefined {
 }
 
 function tls(query: URLSearchParams): NonNullable<RedisOptions["tls"]> {
-  const file = (name: string): Buffer | undefined => {
+  const file = (name: string, member: string): Record<string, Buffer> => {
     const path = query.get(name);
-    return path === null ? undefined : readFileSync(path);
+    return path === null ? {} : { [member]: readFileSync(path) };
   };
   return {
     rejectUnauthorized: query.get("insecure-skip-verify") === null,
-    cert: file("tls-cert-file"),
-    key: file("tls-key-file"),
-    ca: file("tls-ca-cert-file"),
+    ...file("tls-cert-file", "cert"),
+    ...file("tls-key-file", "key"),
+    ...file("tls-ca-cert-file", "ca"),
     ...(query.has("tls-server-name") ? { servername: query.get("tls-server-name") ?? "" } : {}),
   };
 }

@@ -1,7 +1,8 @@
 -- uses prelude trash
 -- Removes a name: of a file (unlink) or of an empty directory (rmdir).
 --   KEYS  d<parent>, i<parent>, then of the child as the caller knows it: i, d, x, p, s<child>
---   ARGV  parent, name, child, "rmdir" or "unlink", uid, hour's folder of the trash ('' for none), 1 when the child is open
+--   ARGV  parent, name, child, "rmdir" or "unlink", uid, hour's folder of the trash ('' for none), 1 when the child is open,
+--         1 for an expired folder of the trash
 --   reply {child's attr or false, parent's attr, length of data to delete or -1}
 --         or {"known", entry} where the name leads to another inode: nothing was done
 --   errors ENOENT ENOTDIR EISDIR ENOTEMPTY EPERM EACCES ESTALE
@@ -18,7 +19,7 @@ if not directory and kind == DIRECTORY then return fail('EISDIR', 'unlink') end
 local dir, attr = call('GET', KEYS[4]), call('GET', KEYS[5])
 if not dir then return fail('ENOENT', ARGV[12]) end
 if type_of(dir) ~= DIRECTORY then return fail('ENOTDIR', ARGV[12]) end
-if parent == TRASH or is_trash(parent) and uid ~= 0 then return fail('EPERM', ARGV[12]) end
+if parent == TRASH and ARGV[16] ~= '1' or is_trash(parent) and uid ~= 0 then return fail('EPERM', ARGV[12]) end
 if locked_by_flags(dir) then return fail('EPERM', ARGV[12]) end
 if directory and call('HLEN', KEYS[6]) > 0 then return fail('ENOTEMPTY', 'rmdir') end
 if attr then

@@ -1,0 +1,43 @@
+import type { Changed } from "../meta.ts";
+import type { Caller, Ino, NewNode } from "../types.ts";
+import type { MetaContext } from "./context.ts";
+import { attr, list } from "./reply.ts";
+
+/** Making names: one script each. */
+
+export async function create(
+  context: MetaContext,
+  caller: Caller,
+  parent: Ino,
+  { name, node }: { name: Buffer; node: NewNode },
+): Promise<Changed> {
+  const ino = await context.counters.nextInode();
+  const { Capacity, Inodes } = context.format();
+  const reply = await context.answers.change(
+    "create",
+    [`d${parent}`, `i${parent}`, `i${ino}`, `s${ino}`],
+    [
+      ...[parent.toString(), name, ino.toString(), node.type, node.mode, node.umask],
+      ...[caller.uid, caller.gid, node.rdev ?? 0, node.target ?? "", Capacity, Inodes],
+    ],
+    caller.unique,
+  );
+  const [own, parentAttr] = list(reply);
+  return { ino, attr: attr(own), parentAttr: attr(parentAttr) };
+}
+
+export async function link(
+  context: MetaContext,
+  caller: Caller,
+  ino: Ino,
+  { parent, name }: { parent: Ino; name: Buffer },
+): Promise<Changed> {
+  const reply = await context.answers.change(
+    "link",
+    [`d${parent}`, `i${parent}`, `i${ino}`, `p${ino}`],
+    [parent.toString(), name, ino.toString()],
+    caller.unique,
+  );
+  const [own, parentAttr] = list(reply);
+  return { ino, attr: attr(own), parentAttr: attr(parentAttr) };
+}

@@ -1,0 +1,140 @@
+import { createHash } from "node:crypto";
+import { constants } from "node:os";
+import { FsError, type ErrnoName } from "../../base/fs-error.ts";
+import { CHUNK_SIZE } from "../limits.ts";
+import { cutPieces, mergeSlices } from "../merge.ts";
+import type { Copied, FilePosition } from "../meta.ts";
+import { decodeSlice, encodeSlice } from "../slice.ts";
+import type { Attr, Caller, CommitOutcome, Ino, Slice, SliceCommit } from "../types.ts";
+import type { MetaContext } from "./context.ts";
+import { getattr } from "./lookup.ts";
+import { attr, integer, list } from "./reply.ts";
+import { translated, type Argument } from "./scripts.ts";
+import { packTime } from "./setattr.ts";
+
+/** The contents of files as slice records. */
+
+/** fallocate(2): what the format knows. */
+const KEEP_SIZE = 0x01;
+const PUNCH_HOLE = 0x02;
+const ZERO_RANGE = 0x10;
+/** Copied in one call at most: distances in a script's records are 32 bits. */
+const COPY_MAX = 2 ** 32 - CHUNK_SIZE;
+
+export async function readChunk(context: MetaContext, ino: Ino, index: number): Promise<Slice[]> {
+  return (await rawChunk(context, ino, index)).map(decodeSlice);
+}
+
+async function rawChunk(context: MetaContext, ino: Ino, index: number): Promise<Buffer[]> {
+  return context.answers.ask("read", async () => {
+    try {
+      return await context.client.lrangeBuffer(`c${ino}_${index}`, 0, -1);
+    } catch (error) {
+      throw translated(error, "read");
+    }
+  });
+}
+
+export async function commitSlices(
+  context: MetaContext,
+  commits: readonly SliceCommit[],
+): Promise<CommitOutcome[]> {
+  const keys = new Set<string>();
+  const args: Argument[] = [context.format().Capacity];
+  for (const { ino, chunkIndex, slice, mtime, append } of commits) {
+    keys.add(`i${ino}`).add(`c${ino}_${chunkIndex}`);
+    args.push(ino.toString(), chunkIndex, encodeSlice(slice), packTime(mtime));
+    args.push(append === true ? 1 : 0);
+  }
+  const outcomes = list(await context.answers.change("commit", [...keys, "sliceRef"], args));
+  return outcomes.map(commitOutcome);
+}
+
+function commitOutcome(reply: unknown): CommitOutcome {
+  if (Buffer.isBuffer(reply)) {
+    const code = reply.toString("latin1");
+    return { error: new FsError(code in constants.errno ? (code as ErrnoName) : "EIO", "write") };
+  }
+  const [own, offset, records] = list(reply);
+  return { attr: attr(own), offset: integer(offset), chunkRecords: integer(records) };
+}
+
+export async function truncate(
+  context: MetaContext,
+  caller: Caller,
+  ino: Ino,
+  { length, killSuidGid }: { length: number; killSuidGid: boolean },
+): Promise<Attr> {
+  const reply = await context.answers.change(
+    "truncate",
+    [`i${ino}`],
+    [ino.toString(), length, context.format().Capacity, killSuidGid ? 1 : 0],
+    caller.unique,
+  );
+  return attr(reply);
+}
+
+export async function fallocate(
+  context: MetaContext,
+  ino: Ino,
+  mode: number,
+  range: { offset: number; length: number },
+): Promise<Attr> {
+  if (range.length <= 0 || range.offset < 0) throw new FsError("EINVAL", "fallocate");
+  const known = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];
+  if (!known.includes(mode)) throw new FsError("EOPNOTSUPP", "fallocate");
+  const reply = await context.answers.change(
+    "fallocate",
+    [`i${ino}`],
+    [ino.toString(), mode, range.offset, range.length, context.format().Capacity],
+  );
+  return attr(reply);
+}
+
+export async function copyRange(
+  context: MetaContext,
+  from: FilePosition,
+  to: FilePosition,
+  length: number,
+): Promise<Copied> {
+  for (;;) {
+    const source = await getattr(context, from.ino);
+    const copied = Math.max(0, Math.min(length, source.length - from.offset, COPY_MAX));
+    if (copied === 0) return { copied: 0, attr: await getattr(context, to.ino) };
+    const { chunks, pieces } = await planCopy(context, from, copied);
+    const reply = await context.answers.change(
+      "copy",
+      [`i${from.ino}`, `i${to.ino}`],
+      [
+        ...[to.ino.toString(), to.offset, copied, context.format().Capacity, chunks.length / 2],
+        ...chunks,
+        ...pieces,
+      ],
+    );
+    if (Buffer.isBuffer(reply) && reply.toString("latin1") === "changed") continue;
+    return { copied, attr: attr(reply) };
+  }
+}
+
+/** The source's chunks with what they hold now, and the records that make the copy. */
+async function planCopy(
+  context: MetaContext,
+  from: FilePosition,
+  length: number,
+): Promise<{ chunks: string[]; pieces: Buffer[] }> {
+  const chunks: string[] = [];
+  const pieces: Buffer[] = [];
+  const end = from.offset + length;
+  for (let index = Math.floor(from.offset / CHUNK_SIZE); index * CHUNK_SIZE < end; index++) {
+    const start = index * CHUNK_SIZE;
+    const records = await rawChunk(context, from.ino, index);
+    chunks.push(`c${from.ino}_${index}`);
+    chunks.push(createHash("sha1").update(Buffer.concat(records)).digest("hex"));
+    const first = Math.max(from.offset - start, 0);
+    const last = Math.min(end - start, CHUNK_SIZE);
+    for (const piece of cutPieces(mergeSlices(records.map(decodeSlice)), first, last)) {
+      pieces.push(encodeSlice({ ...piece, pos: start + piece.pos - from.offset }));
+    }
+  }
+  return { chunks, pieces };
+}

@@ -1,0 +1,78 @@
+import { FsError } from "../../base/fs-error.ts";
+import { decodeDentry } from "../dentry.ts";
+import type { DirBatch } from "../meta.ts";
+import type { Attr, DirEntry, Entry, Ino, NodeType } from "../types.ts";
+import type { MetaContext } from "./context.ts";
+import { attr, bytes, list, optionalAttr, optionalBytes } from "./reply.ts";
+import { callScript, translated } from "./scripts.ts";
+
+/** Reading names and attributes: one round trip each. */
+
+/** Entries asked for in one batch of a listing. */
+const BATCH = 4096;
+
+export async function lookup(context: MetaContext, parent: Ino, name: Buffer): Promise<Entry> {
+  const reply = await context.answers.ask("lookup", () =>
+    callScript(context.client, "lookup", [`d${parent}`], [name]),
+  );
+  const [entry, record] = list(reply);
+  const { ino, type } = decodeDentry(bytes(entry));
+  return { ino, attr: optionalAttr(record) ?? lostInode(type) };
+}
+
+export async function getattr(context: MetaContext, ino: Ino): Promise<Attr> {
+  const record = await get(context, `i${ino}`, "getattr");
+  if (record === undefined) throw new FsError("ENOENT", "getattr");
+  return attr(record);
+}
+
+export async function readlink(context: MetaContext, ino: Ino): Promise<Buffer> {
+  const target = await get(context, `s${ino}`, "readlink");
+  if (target === undefined) throw new FsError("EINVAL", "readlink");
+  return target;
+}
+
+export async function readdir(
+  context: MetaContext,
+  ino: Ino,
+  cursor: string,
+  plus: boolean,
+): Promise<DirBatch> {
+  const reply = await context.answers.ask("readdir", () =>
+    callScript(context.client, "readdir", [`d${ino}`], [cursor, BATCH, plus ? 1 : 0]),
+  );
+  const [next, fields, records] = list(reply);
+  const pairs = list(fields);
+  const attrs = list(records);
+  const entries: DirEntry[] = [];
+  for (let at = 0; at < pairs.length; at += 2) {
+    const { ino: child, type } = decodeDentry(bytes(pairs[at + 1]));
+    const known = optionalAttr(attrs[at / 2]);
+    entries.push({
+      name: bytes(pairs[at]),
+      ino: child,
+      type,
+      ...(known === undefined ? {} : { attr: known }),
+    });
+  }
+  return { entries, cursor: bytes(next).toString() };
+}
+
+async function get(context: MetaContext, key: string, action: string): Promise<Buffer | undefined> {
+  return context.answers.ask(action, async () => {
+    try {
+      return optionalBytes(await context.client.getBuffer(key));
+    } catch (error) {
+      throw translated(error, action);
+    }
+  });
+}
+
+/** An entry whose inode is gone can be seen and removed, nothing else. */
+function lostInode(type: NodeType): Attr {
+  const time = { sec: 0, nsec: 0 };
+  return {
+    ...{ flags: 0, type, mode: 0, uid: 0, gid: 0, atime: time, mtime: time, ctime: time },
+    ...{ nlink: 0, length: 0, rdev: 0, parent: 0n, accessAcl: 0, defaultAcl: 0, tier: 0 },
+  };
+}

@@ -1,0 +1,135 @@
+import type { Maybe } from "../../base/maybe.ts";
+import type { Format } from "../format.ts";
+import type {
+  Changed,
+  Copied,
+  DirBatch,
+  FilePosition,
+  Meta,
+  Removed,
+  Rename,
+  Renamed,
+  Trust,
+} from "../meta.ts";
+import type * as types from "../types.ts";
+import { forgetOpen } from "./cleanup.ts";
+import type { MetaContext } from "./context.ts";
+import * as creating from "./create.ts";
+import * as data from "./data.ts";
+import { flock } from "./flock.ts";
+import { getlk, setlk } from "./plock.ts";
+import * as reading from "./lookup.ts";
+import type { Notices } from "./notices.ts";
+import * as removing from "./remove.ts";
+import { setattr } from "./setattr.ts";
+import { statfs } from "./statfs.ts";
+import * as xattrs from "./xattr.ts";
+
+type Ino = types.Ino;
+type Caller = types.Caller;
+type Attr = types.Attr;
+
+/** `Meta` on Redis: binds the operations, holds no logic. */
+export class RedisMeta implements Meta {
+  readonly #context: MetaContext;
+  readonly #notices: Notices;
+  readonly #close: () => Promise<void>;
+
+  constructor(context: MetaContext, notices: Notices, close: () => Promise<void>) {
+    this.#context = context;
+    this.#notices = notices;
+    this.#close = close;
+  }
+
+  get format(): Format {
+    return this.#context.format();
+  }
+  get sid(): bigint {
+    return this.#context.sid;
+  }
+  get trust(): Trust {
+    return this.#notices.trust;
+  }
+  get openFiles(): MetaContext["openFiles"] {
+    return this.#context.openFiles;
+  }
+
+  lookup(parent: Ino, name: Buffer): Promise<types.Entry> {
+    return reading.lookup(this.#context, parent, name);
+  }
+  getattr(ino: Ino): Promise<Attr> {
+    return reading.getattr(this.#context, ino);
+  }
+  setattr(caller: Caller, ino: Ino, change: types.AttrChange): Promise<Attr> {
+    return setattr(this.#context, caller, ino, change);
+  }
+  create(caller: Caller, parent: Ino, name: Buffer, node: types.NewNode): Promise<Changed> {
+    return creating.create(this.#context, caller, parent, { name, node });
+  }
+  link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Changed> {
+    return creating.link(this.#context, caller, ino, { parent, name });
+  }
+  unlink(caller: Caller, parent: Ino, name: Buffer, known?: Ino): Promise<Removed> {
+    return removing.remove(this.#context, caller, { parent, name, directory: false, known });
+  }
+  rmdir(caller: Caller, parent: Ino, name: Buffer, known?: Ino): Promise<Removed> {
+    return removing.remove(this.#context, caller, { parent, name, directory: true, known });
+  }
+  rename(caller: Caller, move: Rename): Promise<Renamed> {
+    return removing.rename(this.#context, caller, move);
+  }
+  readlink(ino: Ino): Promise<Buffer> {
+    return reading.readlink(this.#context, ino);
+  }
+  readdir(ino: Ino, cursor: string, plus: boolean): Promise<DirBatch> {
+    return reading.readdir(this.#context, ino, cursor, plus);
+  }
+  readChunk(ino: Ino, chunkIndex: number): Promise<types.Slice[]> {
+    return data.readChunk(this.#context, ino, chunkIndex);
+  }
+  newSliceId(): Maybe<bigint> {
+    return this.#context.counters.nextSlice();
+  }
+  commitSlices(commits: readonly types.SliceCommit[]): Promise<types.CommitOutcome[]> {
+    return data.commitSlices(this.#context, commits);
+  }
+  truncate(caller: Caller, ino: Ino, length: number, killSuidGid = false): Promise<Attr> {
+    return data.truncate(this.#context, caller, ino, { length, killSuidGid });
+  }
+  fallocate(ino: Ino, mode: number, offset: number, length: number): Promise<Attr> {
+    return data.fallocate(this.#context, ino, mode, { offset, length });
+  }
+  copyRange(from: FilePosition, to: FilePosition, length: number): Promise<Copied> {
+    return data.copyRange(this.#context, from, to, length);
+  }
+  getxattr(ino: Ino, name: Buffer): Promise<Buffer> {
+    return xattrs.getxattr(this.#context, ino, name);
+  }
+  listxattr(ino: Ino): Promise<Buffer[]> {
+    return xattrs.listxattr(this.#context, ino);
+  }
+  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<void> {
+    return xattrs.changeXattr(this.#context, ino, { name, value, flags });
+  }
+  removexattr(ino: Ino, name: Buffer): Promise<void> {
+    return xattrs.changeXattr(this.#context, ino, { name, flags: 0 });
+  }
+  flock(ino: Ino, owner: bigint, type: types.LockType, wait?: AbortSignal): Promise<void> {
+    return flock(this.#context, ino, { owner, type, wait });
+  }
+  setlk(ino: Ino, owner: bigint, lock: types.RangeLock, wait?: AbortSignal): Promise<void> {
+    return setlk(this.#context, ino, { owner, lock, wait });
+  }
+  getlk(ino: Ino, owner: bigint, lock: types.RangeLock): Promise<types.RangeLock | undefined> {
+    return getlk(this.#context, ino, owner, lock);
+  }
+  statfs(): Promise<types.VolumeUsage> {
+    return statfs(this.#context);
+  }
+  forgetOpen(ino: Ino): Promise<void> {
+    return forgetOpen(this.#context, ino);
+  }
+  close(): Promise<void> {
+    return this.#close();
+  }
+}

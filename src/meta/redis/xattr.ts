@@ -1,0 +1,51 @@
+import { FsError } from "../../base/fs-error.ts";
+import type { Ino } from "../types.ts";
+import type { MetaContext } from "./context.ts";
+import { bytes, list, optionalBytes } from "./reply.ts";
+import { translated } from "./scripts.ts";
+
+/** Extended attributes, as the hash `x<ino>` holds them. */
+
+export async function getxattr(context: MetaContext, ino: Ino, name: Buffer): Promise<Buffer> {
+  const value = await ask(context, "getxattr", () => context.client.hgetBuffer(`x${ino}`, name));
+  const found = optionalBytes(value);
+  if (found === undefined) throw new FsError("ENODATA", "getxattr");
+  return found;
+}
+
+export async function listxattr(context: MetaContext, ino: Ino): Promise<Buffer[]> {
+  const names = await ask(context, "listxattr", () =>
+    context.client.callBuffer("HKEYS", `x${ino}`),
+  );
+  return list(names).map(bytes);
+}
+
+export interface XattrChange {
+  readonly name: Buffer;
+  /** Absent to remove it. */
+  readonly value?: Buffer;
+  readonly flags: number;
+}
+
+export async function changeXattr(
+  context: MetaContext,
+  ino: Ino,
+  change: XattrChange,
+): Promise<void> {
+  const { name, value, flags } = change;
+  await context.answers.change(
+    "xattr",
+    [`x${ino}`],
+    [ino.toString(), name, value === undefined ? "remove" : "set", value ?? "", flags],
+  );
+}
+
+async function ask<T>(context: MetaContext, action: string, work: () => Promise<T>): Promise<T> {
+  return context.answers.ask(action, async () => {
+    try {
+      return await work();
+    } catch (error) {
+      throw translated(error, action);
+    }
+  });
+}
