@@ -37,6 +37,8 @@ export class Notices {
   readonly #subscriber: Redis;
   readonly #options: { channel: string; sid: bigint; listener: NoticeListener };
   readonly #timer: NodeJS.Timeout;
+  /** Of the subscriber's connection, for the redirection of invalidations. */
+  #id = "";
   #heard = 0;
   #subscribed = false;
   #foreign = true;
@@ -110,8 +112,10 @@ export class Notices {
   async #subscribe(): Promise<void> {
     if (this.#subscriber.status !== "ready" || this.#client.status !== "ready") return;
     const before = this.counts.lost;
-    if (!this.#subscribed) await this.#subscriber.subscribe(this.#options.channel, INVALIDATIONS);
-    const id = await this.#subscriber.client("ID");
+    if (!this.#subscribed) {
+      this.#id = String(await this.#subscriber.client("ID"));
+      await this.#subscriber.subscribe(this.#options.channel, INVALIDATIONS);
+    }
     await this.#client.call("CLIENT", "TRACKING", "OFF");
     await this.#client.call(
       ...([
@@ -119,7 +123,7 @@ export class Notices {
         "TRACKING",
         "ON",
         "REDIRECT",
-        String(id),
+        this.#id,
         "BCAST",
         "PREFIX",
         "sessionInfos",
