@@ -59,14 +59,14 @@ export class Answers {
   }
 
   /**
-   * Runs a changing script, once. `number` names the change (the kernel's number of the request): one that an
-   * earlier process executed is answered from its slot.
+   * Runs a changing script, once. `number` names the change (the kernel's number of the request, or a name that looks
+   * like none): one that an earlier process executed is answered from its slot.
    */
   async change(
     name: string,
     keys: readonly string[],
     args: readonly Argument[],
-    number?: bigint,
+    number?: bigint | string,
   ): Promise<unknown> {
     const id = number === undefined ? `-${this.#next++}` : number.toString();
     const slot = this.#free.pop() ?? (await this.#slot());

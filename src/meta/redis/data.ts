@@ -35,6 +35,7 @@ async function rawChunk(context: MetaContext, ino: Ino, index: number): Promise<
   });
 }
 
+/** The first slice's id names the change: sent again after a crash, the same records must go together again. */
 export async function commitSlices(
   context: MetaContext,
   commits: readonly SliceCommit[],
@@ -46,7 +47,8 @@ export async function commitSlices(
     args.push(ino.toString(), chunkIndex, encodeSlice(slice), packTime(mtime));
     args.push(append === true ? 1 : 0);
   }
-  const outcomes = list(await context.answers.change("commit", [...keys, "sliceRef"], args));
+  const number = `slice ${commits[0]?.slice.id}`;
+  const outcomes = list(await context.answers.change("commit", [...keys, "sliceRef"], args, number));
   return outcomes.map(commitOutcome);
 }
 

@@ -23,10 +23,10 @@ for at = 10, #ARGV, 5 do
     elseif offset + length > length_of(attr) and no_room(attr, offset + length, most) then
         outcome = 'ENOSPC'
     else
-        local slice = string.sub(record, 5, 12)
-        local key = 'k' .. dec(unpack64(slice, 1)) .. '_' .. dec((struct.unpack('>I4', record, 13)))
+        local id, size = unpack64(record, 5), struct.unpack('>I4', record, 13)
+        local key = 'k' .. dec(id) .. '_' .. dec(size)
         local records, pieces = push_at(ino, offset, record)
-        pushed[key] = (pushed[key] or 0) + pieces
+        if id ~= 0 then pushed[key] = (pushed[key] or 0) + pieces end
         attr = put(put(attr, MTIME, mtime), CTIME, NOW)
         attr = grown(ino, attr, math.max(length_of(attr), offset + length))
         call('SET', 'i' .. ino, attr)
