@@ -39,7 +39,7 @@ export async function readRequests(device: DeviceDescriptors, take: TakeRequest)
 export function writeReply(fd: number, reply: Exclude<Reply, undefined>): void {
   try {
     if (Buffer.isBuffer(reply)) writeSync(fd, reply);
-    else writevSync(fd, reply as Uint8Array[]);
+    else writevSync(fd, reply);
   } catch (error) {
     // ENOENT: the request was interrupted. ENODEV: unmounted meanwhile.
     const { code } = error as NodeJS.ErrnoException;
@@ -84,7 +84,7 @@ function readThroughPipe(
         },
       },
     };
-    const socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
+    const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
     socket.on("error", resolve);
     socket.on("close", () => {
       resolve(undefined);

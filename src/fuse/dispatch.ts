@@ -123,7 +123,7 @@ function handler<Name extends keyof Signatures>(
 ): Handler {
   return (fs, header, body) => {
     const output = fs[name](header, read(body));
-    return output instanceof Promise ? output.then(write) : write(output as Signatures[Name][1]);
+    return output instanceof Promise ? output.then(write) : write(output);
   };
 }
 

@@ -1,0 +1,83 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+
+/**
+ * HTTP requests that carry blocks: the body of a GET goes straight into the caller's buffer, the parts of a PUT go out
+ * as they are. Connections are kept.
+ */
+
+export interface TransferRequest {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: readonly Uint8Array[];
+  /** Where the body of a good answer goes; absent: it is collected. */
+  readonly into?: Uint8Array | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TransferAnswer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  /** Bytes of the body. */
+  readonly length: number;
+  /** What was collected: the body of a refusal, or all without `into`. */
+  readonly text: Buffer;
+}
+
+const SOCKETS = 256;
+const COLLECTED_MAX = 64 << 20;
+
+export class Transfer {
+  readonly #http = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS, scheduling: "lifo" });
+  readonly #https = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS, scheduling: "lifo" });
+
+  send(request: TransferRequest): Promise<TransferAnswer> {
+    const { url, method, headers, body = [], signal } = request;
+    const secure = url.protocol === "https:";
+    return new Promise((resolve, reject) => {
+      const outgoing = (secure ? httpsRequest : httpRequest)(url, {
+        method,
+        headers,
+        agent: secure ? this.#https : this.#http,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      outgoing.once("error", reject);
+      outgoing.once("response", (answer) => {
+        receive(answer, request.into).then(resolve, reject);
+      });
+      for (const part of body) outgoing.write(part);
+      outgoing.end();
+    });
+  }
+
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+}
+
+function receive(answer: IncomingMessage, into: Uint8Array | undefined): Promise<TransferAnswer> {
+  const status = answer.statusCode ?? 0;
+  const target = status < 300 ? into : undefined;
+  const collected: Buffer[] = [];
+  let length = 0;
+  return new Promise((resolve, reject) => {
+    answer.on("data", (chunk: Buffer) => {
+      if (length + chunk.length > (target?.length ?? COLLECTED_MAX)) {
+        answer.destroy(new RangeError(`The answer has more than ${length} bytes`));
+        return;
+      }
+      if (target === undefined) collected.push(chunk);
+      else target.set(chunk, length);
+      length += chunk.length;
+    });
+    answer.once("error", reject);
+    answer.once("aborted", () => {
+      reject(new Error("The answer was cut off"));
+    });
+    answer.once("end", () => {
+      resolve({ status, headers: answer.headers, length, text: Buffer.concat(collected) });
+    });
+  });
+}
