@@ -1,5 +1,5 @@
 import type { Maybe } from "../base/maybe.ts";
-import type { Attr, Ino } from "../meta/types.ts";
+import type { Ino } from "../meta/types.ts";
 
 /**
  * The contents of files, below names and handles: one state per inode, shared by all its handles. `Vfs` calls it; it
@@ -13,8 +13,16 @@ export interface FileData {
    * @throws FsError the first error of an earlier upload or commit of this inode, until its last handle is closed
    */
   write(ino: Ino, data: Uint8Array, at: WriteAt): Maybe<void>;
-  /** Reads at most `size` bytes; sees every write that returned here. Views are valid until the next read of this handle. */
-  read(handle: ReadHandle, offset: number, size: number): Maybe<readonly Uint8Array[]>;
+  /**
+   * Reads at most `size` bytes of a file that is `length` bytes long; sees every write that returned here. Views are
+   * valid until the event loop's next turn.
+   */
+  read(
+    handle: ReadHandle,
+    offset: number,
+    size: number,
+    length: number,
+  ): Maybe<readonly Uint8Array[]>;
   /** Everything written so far is in the object store and committed. At once when nothing is pending. */
   flush(ino: Ino): Maybe<void>;
   /** Length of the file here, with what is not committed yet; `committed` is what the server says. */
@@ -50,9 +58,4 @@ export interface WriteAt {
   readonly append: boolean;
   /** The request's number: an append is committed once per number. */
   readonly unique: bigint;
-}
-
-/** What commits leave behind, told to the vfs so that it answers getattr from memory. */
-export interface CommitListener {
-  committed(ino: Ino, attr: Attr): void;
 }

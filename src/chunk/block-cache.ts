@@ -1,0 +1,111 @@
+import { LRUCache } from "lru-cache";
+import type { Maybe } from "../base/maybe.ts";
+import { blockLength } from "./block.ts";
+import type { BlockId, BlockStore } from "./block-store.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+
+/** A block in memory, pinned: its bytes stay where they are until it is released. */
+export interface PinnedBlock {
+  readonly data: Buffer;
+}
+
+interface CachedBlock extends PinnedBlock {
+  readonly buffer: Buffer;
+  pins: number;
+  evicted: boolean;
+}
+
+/**
+ * Keeps whole blocks in memory and drops the least recently read first. Readers that miss the same block at once share one
+ * download.
+ */
+export class BlockCache {
+  readonly #store: BlockStore;
+  readonly #pool: BufferPool;
+  readonly #blocks: LRUCache<string, CachedBlock>;
+  readonly #loads = new Map<string, Promise<CachedBlock>>();
+  readonly #pinned: PinnedBlock[] = [];
+
+  constructor(store: BlockStore, pool: BufferPool, options: { capacityBytes: number }) {
+    this.#store = store;
+    this.#pool = pool;
+    this.#blocks = new LRUCache({
+      maxSize: options.capacityBytes,
+      sizeCalculation: (block) => block.buffer.length,
+      dispose: (block) => {
+        block.evicted = true;
+        this.#release(block);
+      },
+    });
+  }
+
+  /** A block, pinned; from memory at once. Each one is to be released (`releaseLater`). */
+  get(block: BlockId): Maybe<PinnedBlock> {
+    const found = this.#blocks.get(keyOf(block));
+    if (found !== undefined) return pin(found);
+    return this.#load(block).then(pin);
+  }
+
+  /** Releases blocks when what is answered with them now has been written. */
+  releaseLater(blocks: readonly PinnedBlock[]): void {
+    if (blocks.length === 0) return;
+    this.#pinned.push(...blocks);
+    if (this.#pinned.length > blocks.length) return;
+    setImmediate(() => {
+      for (const block of this.#pinned.splice(0) as CachedBlock[]) {
+        block.pins--;
+        this.#release(block);
+      }
+    });
+  }
+
+  has(block: BlockId): boolean {
+    const key = keyOf(block);
+    return this.#blocks.has(key) || this.#loads.has(key);
+  }
+
+  /** Loads a block that will be asked for soon; whoever asks learns of a failure. */
+  prefetch(block: BlockId): void {
+    if (!this.has(block)) this.#load(block).catch(() => undefined);
+  }
+
+  #load(block: BlockId): Promise<CachedBlock> {
+    const key = keyOf(block);
+    const known = this.#loads.get(key);
+    if (known !== undefined) return known;
+    const loading = this.#download(block).finally(() => this.#loads.delete(key));
+    this.#loads.set(key, loading);
+    return loading;
+  }
+
+  async #download(block: BlockId): Promise<CachedBlock> {
+    const length = blockLength(block.sliceSize, block.index, this.#store.blockSize);
+    const buffer = this.#pool.take(length);
+    const data = buffer.subarray(0, length);
+    try {
+      await this.#store.get(block, data);
+    } catch (error) {
+      this.#pool.give(buffer);
+      throw error;
+    }
+    const loaded: CachedBlock = { buffer, data, pins: 0, evicted: false };
+    this.#blocks.set(keyOf(block), loaded);
+    return loaded;
+  }
+
+  #release(block: CachedBlock): void {
+    if (block.evicted && block.pins === 0) {
+      block.pins = -1;
+      this.#pool.give(block.buffer);
+    }
+  }
+}
+
+function pin(block: CachedBlock): PinnedBlock {
+  block.pins++;
+  return block;
+}
+
+function keyOf({ id, index }: BlockId): string {
+  return `${id}_${index}`;
+}
