@@ -34,6 +34,8 @@ export interface Meta {
   readonly openFiles: OpenFiles;
   /** How long an answer may be kept, by the kernel and by us. */
   readonly trust: Trust;
+  /** The last notice seen, for a successor of this process (`MetaOptions.lastNotice`). */
+  readonly lastNotice: string | undefined;
 
   /** @throws FsError ENOENT */
   lookup(parent: Ino, name: Buffer): Promise<Entry>;
@@ -175,6 +177,8 @@ export interface MetaListener {
   trustChanged(trust: Trust): void;
   /** No chunk refers to this slice any more: its objects are to be deleted. A rejection leaves it for a later job. */
   deleteSlice(id: bigint, size: number): Promise<void>;
+  /** Somebody took this mount for dead: its locks were dropped, and files open without a name are gone. */
+  sessionLost?(): void;
   /** The volume was destroyed or replaced under us: unmount. One sentence. */
   volumeGone(reason: string): void;
 }

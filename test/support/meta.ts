@@ -23,6 +23,8 @@ export interface OpenedMeta {
   readonly trusts: Trust[];
   readonly deleted: { id: bigint; size: number }[];
   readonly gone: string[];
+  /** One each time the session was lost. */
+  readonly lost: true[];
 }
 
 export const ROOT_CALLER = { uid: 0, gid: 0, pid: 1 };
@@ -42,7 +44,13 @@ export async function makeVolume(
     url,
     redis,
     async open(given = {}) {
-      const told: Omit<OpenedMeta, "meta"> = { notices: [], trusts: [], deleted: [], gone: [] };
+      const told: Omit<OpenedMeta, "meta"> = {
+        notices: [],
+        trusts: [],
+        deleted: [],
+        gone: [],
+        lost: [],
+      };
       const meta = await openMeta(
         url,
         { mountpoint: "/mnt/test", readOnly: false, noBgjob: true, ...given },
@@ -70,6 +78,9 @@ function listenerOf(told: Omit<OpenedMeta, "meta">): MetaListener {
     deleteSlice: (id, size) => {
       told.deleted.push({ id, size });
       return Promise.resolve();
+    },
+    sessionLost: () => {
+      told.lost.push(true);
     },
     volumeGone: (reason) => {
       told.gone.push(reason);

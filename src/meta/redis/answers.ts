@@ -54,6 +54,12 @@ export class Answers {
     return this.#ready;
   }
 
+  /** The session was cleaned up by somebody and is registered again: its fence is made anew. */
+  renew(): Promise<void> {
+    this.#ready = this.#takeOver();
+    return this.#ready;
+  }
+
   close(): void {
     this.#closed = true;
   }
@@ -68,6 +74,7 @@ export class Answers {
     args: readonly Argument[],
     number?: bigint | string,
   ): Promise<unknown> {
+    if (this.#context.sid === 0n) throw new FsError("EROFS", name);
     const id = number === undefined ? `-${this.#next++}` : number.toString();
     const slot = this.#free.pop() ?? (await this.#slot());
     try {

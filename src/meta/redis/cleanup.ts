@@ -1,130 +1,184 @@
-import pLimit from "p-limit";
+import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../../base/log.ts";
-import { CHUNK_SIZE, TRASH_INO } from "../limits.ts";
-import type { Ino } from "../types.ts";
+import { TRASH_INO, TYPE_DIRECTORY } from "../limits.ts";
+import type { Caller, Ino } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { readdir } from "./lookup.ts";
-import { remove } from "./remove.ts";
-import { bytes, integer, list } from "./reply.ts";
+import { remove, type Removal } from "./remove.ts";
+import { integer, list, text } from "./reply.ts";
 import { callScript } from "./scripts.ts";
-import { claim } from "./sessions.ts";
 
-/** What is left to do after names are gone: data of deleted files, slices nobody refers to, the trash of old days. */
+/**
+ * What is left to do after names are gone (JuiceFS pkg/meta/base.go `cleanup*`, 1.4). Each job is done by one client in an
+ * hour, whoever claims it first, and so slowly that nobody is in its way.
+ */
 
 const HOUR = 3600;
-const DELETES_AT_ONCE = 8;
-const limit = pLimit(DELETES_AT_ONCE);
+/** Part of its period after which a job may be claimed again. */
+const CLAIM_PART = 0.9;
+/** Removals and deletions of a job in a second. */
+const WORK_PER_SECOND = 500;
+const SCAN = 1000;
+const DETACHED_HOURS = 24;
+const ROOT_USER: Caller = { uid: 0, gid: 0, pid: 0 };
 
-/** Deletes the data of a file that has no inode any more; what fails is found again by the hourly job. */
-export async function deleteFile(context: MetaContext, ino: Ino, length: number): Promise<void> {
-  for (let index = 0; index * CHUNK_SIZE < length; index++) {
-    const gone = list(
-      await callScript(context.client, "deletechunk", [`c${ino}_${index}`, "sliceRef"], []),
-    ).map((part) => bytes(part).toString("latin1"));
-    for (let at = 0; at < gone.length; at += 2) {
-      await deleteSlice(context, BigInt(gone[at] ?? 0), Number(gone[at + 1]));
-    }
-  }
-  await context.client.zrem("delfiles", `${ino}:${length}`);
-}
-
-/** Deletes a slice's objects, then its count. */
-async function deleteSlice(context: MetaContext, id: bigint, size: number): Promise<void> {
-  await limit(() => context.listener.deleteSlice(id, size));
-  await context.client.hdel("sliceRef", `k${id}_${size}`);
-}
-
-/** The last handle of an inode without a name was closed. */
+/** The last handle of an inode without a name was closed; `sid`: the session that kept it. */
 export async function forgetOpen(context: MetaContext, ino: Ino, sid = context.sid): Promise<void> {
   const length = integer(
     await context.answers.change("forget", [`i${ino}`, `session${sid}`], [ino.toString()]),
   );
-  if (length >= 0) context.deleteFile(ino, length);
+  if (length >= 0) context.deletions.fileSoon(ino, length);
 }
 
-/** The jobs that one client an hour does. */
-export async function hourlyJobs(context: MetaContext): Promise<void> {
-  const { client } = context;
-  if (await claim(client, "lastCleanupFiles", HOUR)) await deletedFiles(context);
-  if (await claim(client, "nextCleanupSlices", HOUR)) await slicesWithoutReference(context);
-  if (await claim(client, "lastCleanupTrash", HOUR)) {
-    await expireTrash(context);
-    await delayedSlices(context);
-  }
-}
-
-async function deletedFiles(context: MetaContext): Promise<void> {
-  const before = Math.floor(Date.now() / 1000) - HOUR;
-  const members = await context.client.zrangebyscore(
-    "delfiles",
-    "-inf",
-    before,
-    "LIMIT",
-    0,
-    10_000,
-  );
-  for (const member of members) {
-    const [ino, length] = member.split(":");
-    if (ino !== undefined && length !== undefined)
-      await deleteFile(context, BigInt(ino), Number(length));
-  }
-}
-
-async function slicesWithoutReference(context: MetaContext): Promise<void> {
-  let cursor = "0";
-  do {
-    const [next, fields] = await context.client.hscan("sliceRef", cursor, "COUNT", 1000);
-    cursor = next;
-    for (let at = 0; at < fields.length; at += 2) {
-      const [, id, size] = /^k(\d+)_(\d+)$/.exec(fields[at] ?? "") ?? [];
-      if (id === undefined || Number(fields[at + 1]) >= 0) continue;
-      await deleteSlice(context, BigInt(id), Number(size));
-    }
-  } while (cursor !== "0");
-}
-
-/** Old slices of compactions are kept as long as the trash keeps files. */
-async function delayedSlices(context: MetaContext): Promise<void> {
-  const edge = Date.now() / 1000 - context.format().TrashDays * 24 * HOUR;
-  for (const field of await context.client.hkeys("delSlices")) {
-    if (Number(field.split("_")[1]) >= edge) continue;
-    const script =
-      "local r = redis.call('HGET', KEYS[1], ARGV[1]) if not r then return {} end redis.call('HDEL', KEYS[1], ARGV[1]) local g = {} for i = 1, #r, 12 do local h, l, s = struct.unpack('>I4I4I4', r, i) local id = string.format('%.0f', h * 4294967296 + l) if redis.call('HINCRBY', KEYS[2], 'k' .. id .. '_' .. s, -1) < 0 then g[#g + 1] = id g[#g + 1] = tostring(s) end end return g";
-    const gone = (await context.client.eval(script, 2, "delSlices", "sliceRef", field)) as string[];
-    for (let at = 0; at < gone.length; at += 2) {
-      await deleteSlice(context, BigInt(gone[at] ?? 0), Number(gone[at + 1]));
+/** Does the hourly jobs that nobody else did, until the signal aborts. */
+export async function hourlyJobs(context: MetaContext, signal: AbortSignal): Promise<void> {
+  const job = new Job(context, signal);
+  const jobs: [string, () => Promise<void>][] = [
+    ["lastCleanupFiles", () => job.deletedFiles()],
+    ["nextCleanupSlices", () => job.lostSlices()],
+    ["lastCleanupTrash", () => job.trash()],
+  ];
+  for (const [key, work] of jobs) {
+    if (signal.aborted) return;
+    try {
+      if (await claim(context, key)) await work();
+    } catch (error) {
+      if (!signal.aborted)
+        log.warn({ error, job: key }, "a clean-up stopped, the next one goes on");
     }
   }
 }
 
-const NOBODY = { uid: 0, gid: 0, pid: 0 };
-
-/** Empties the hourly folders that are older than the volume keeps them. */
-async function expireTrash(context: MetaContext): Promise<void> {
-  const edge = Date.now() - (24 * context.format().TrashDays + 2) * HOUR * 1000;
-  const folders = await readdir(context, TRASH_INO, "0", false);
-  for (const folder of folders.entries) {
-    const hour = folder.name.toString().replace(/^(\d+-\d+-\d+)-(\d+)$/, "$1T$2:00:00Z");
-    if (!(Date.parse(hour) < edge)) continue;
-    log.info({ folder: folder.name.toString() }, "emptying the trash");
-    await removeTree(context, folder.ino);
-    await remove(context, NOBODY, {
-      parent: TRASH_INO,
-      name: folder.name,
-      directory: true,
-      known: folder.ino,
-    });
-  }
+async function claim(context: MetaContext, key: string): Promise<boolean> {
+  const now = Math.floor(Date.now() / 1000);
+  return integer(await callScript(context.client, "claim", [key], [now, CLAIM_PART * HOUR])) === 1;
 }
 
-async function removeTree(context: MetaContext, ino: Ino): Promise<void> {
-  let cursor = "0";
-  do {
-    const batch = await readdir(context, ino, cursor, false);
-    cursor = batch.cursor;
-    for (const { name, ino: known, type } of batch.entries) {
-      if (type === 2) await removeTree(context, known);
-      await remove(context, NOBODY, { parent: ino, name, directory: type === 2, known });
+class Job {
+  readonly #context: MetaContext;
+  readonly #signal: AbortSignal;
+  #started = Date.now();
+  #done = 0;
+
+  constructor(context: MetaContext, signal: AbortSignal) {
+    this.#context = context;
+    this.#signal = signal;
+  }
+
+  /** Files whose deletion was interrupted. */
+  async deletedFiles(): Promise<void> {
+    const { client, deletions } = this.#context;
+    const before = Math.floor(Date.now() / 1000) - HOUR;
+    for (;;) {
+      const found = await client.zrangebyscore("delfiles", "-inf", before, "LIMIT", 0, SCAN);
+      for (const member of found) {
+        await this.#pace();
+        const [ino = "", length = ""] = member.split(":");
+        if (length !== "") await deletions.file(BigInt(ino), Number(length));
+      }
+      if (found.length < SCAN || found.every((member) => !member.includes(":"))) return;
     }
-  } while (cursor !== "0");
+  }
+
+  /** Slices nobody refers to whose deletion was interrupted, and counts that say nothing. */
+  async lostSlices(): Promise<void> {
+    const { client, deletions } = this.#context;
+    let cursor = "0";
+    do {
+      const [next, fields] = await client.hscan("sliceRef", cursor, "COUNT", SCAN);
+      cursor = next;
+      const zeros: string[] = [];
+      for (let at = 0; at < fields.length; at += 2) {
+        const [field = "", id, size] = /^k(\d+)_(\d+)$/.exec(fields[at] ?? "") ?? [];
+        const references = Number(fields[at + 1]);
+        if (references === 0 && field !== "") zeros.push(field);
+        if (references >= 0 || id === undefined) continue;
+        await this.#pace();
+        await deletions.slice(BigInt(id), Number(size));
+      }
+      if (zeros.length > 0) await callScript(client, "dropzero", ["sliceRef"], zeros);
+    } while (cursor !== "0");
+  }
+
+  /** Everything that was kept for a while: old hours of the trash, replaced slices, trees that were cut off. */
+  async trash(): Promise<void> {
+    await this.#expiredFolders();
+    await this.#delayedSlices();
+    await this.#detachedNodes();
+  }
+
+  async #expiredFolders(): Promise<void> {
+    const edge = Date.now() - (24 * this.#context.format().TrashDays + 2) * HOUR * 1000;
+    let cursor = "0";
+    do {
+      const batch = await readdir(this.#context, TRASH_INO, cursor, false);
+      cursor = batch.cursor;
+      for (const { name, ino, type } of batch.entries) {
+        const hour = name.toString().replace(/^(\d+-\d+-\d+)-(\d+)$/, "$1T$2:00:00Z");
+        if (type !== TYPE_DIRECTORY || !(Date.parse(hour) < edge)) continue;
+        log.info({ folder: name.toString() }, "emptying the trash");
+        await this.#empty(ino);
+        await this.#remove({ parent: TRASH_INO, name, known: ino, directory: true, expired: true });
+      }
+    } while (cursor !== "0");
+  }
+
+  async #delayedSlices(): Promise<void> {
+    const { client, deletions } = this.#context;
+    const edge = Date.now() / 1000 - this.#context.format().TrashDays * 24 * HOUR;
+    let cursor = "0";
+    do {
+      const [next, fields] = await client.hscan("delSlices", cursor, "COUNT", 10);
+      cursor = next;
+      for (let at = 0; at < fields.length; at += 2) {
+        const field = fields[at] ?? "";
+        if (!(Number(field.split("_")[1]) < edge)) continue;
+        await this.#pace();
+        const gone = await callScript(client, "delayedslices", ["delSlices", "sliceRef"], [field]);
+        await deletions.slices(list(gone).map(text));
+      }
+    } while (cursor !== "0");
+  }
+
+  async #detachedNodes(): Promise<void> {
+    const { client, answers } = this.#context;
+    const edge = Math.floor(Date.now() / 1000) - DETACHED_HOURS * HOUR;
+    for (const ino of await client.zrangebyscore("detachedNodes", "-inf", edge)) {
+      await this.#empty(BigInt(ino));
+      await answers.change("detached", ["detachedNodes", `i${ino}`, `d${ino}`, `x${ino}`], [ino]);
+    }
+  }
+
+  /** Removes everything below a directory, for good. */
+  async #empty(ino: Ino): Promise<void> {
+    let cursor = "0";
+    do {
+      const batch = await readdir(this.#context, ino, cursor, false);
+      cursor = batch.cursor;
+      for (const { name, ino: known, type } of batch.entries) {
+        const directory = type === TYPE_DIRECTORY;
+        if (directory) await this.#empty(known);
+        await this.#remove({ parent: ino, name, known, directory, skipTrash: true });
+      }
+    } while (cursor !== "0");
+  }
+
+  /** A name that somebody else removed meanwhile is removed. */
+  async #remove(removal: Removal): Promise<void> {
+    await this.#pace();
+    try {
+      await remove(this.#context, ROOT_USER, removal);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    }
+  }
+
+  /** Waits as long as the work done so far should have taken. */
+  async #pace(): Promise<void> {
+    this.#signal.throwIfAborted();
+    this.#done++;
+    const early = (this.#done * 1000) / WORK_PER_SECOND - (Date.now() - this.#started);
+    if (early > 100) await sleep(early, undefined, { signal: this.#signal });
+    if (early < -1000) [this.#started, this.#done] = [Date.now(), 0];
+  }
 }

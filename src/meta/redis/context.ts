@@ -2,10 +2,11 @@ import type { Redis } from "ioredis";
 import type { Format } from "../format.ts";
 import type { MetaListener, Trust } from "../meta.ts";
 import type { OpenFiles } from "../open-files.ts";
-import type { Ino } from "../types.ts";
 import type { Answers } from "./answers.ts";
 import type { Counters } from "./counters.ts";
+import type { Deletions } from "./deletions.ts";
 import type { LockWaits } from "./lock-waits.ts";
+import type { UsageCounters } from "./statfs.ts";
 
 /** What every operation works with: one open volume. */
 export interface MetaContext {
@@ -14,13 +15,14 @@ export interface MetaContext {
   readonly counters: Counters;
   readonly openFiles: OpenFiles;
   readonly lockWaits: LockWaits;
+  readonly deletions: Deletions;
   readonly listener: MetaListener;
   readonly sid: bigint;
   readonly trust: () => Trust;
   /** As last read. */
   readonly format: () => Format;
-  /** A file's data lost its last name: delete it soon. */
-  readonly deleteFile: (ino: Ino, length: number) => void;
+  /** The volume's counters as last seen. */
+  readonly usage: UsageCounters;
 }
 
 /** The name of the trash folder of this hour (UTC), or nothing where removed is removed. */

@@ -48,7 +48,9 @@ export async function commitSlices(
     args.push(append === true ? 1 : 0);
   }
   const number = `slice ${commits[0]?.slice.id}`;
-  const outcomes = list(await context.answers.change("commit", [...keys, "sliceRef"], args, number));
+  const outcomes = list(
+    await context.answers.change("commit", [...keys, "sliceRef"], args, number),
+  );
   return outcomes.map(commitOutcome);
 }
 

@@ -5,6 +5,8 @@ import { ROOT_INO, TRASH_INO, TYPE_DIRECTORY } from "../limits.ts";
 import { hideSecrets, revealSecrets } from "../secrets.ts";
 import type { Attr } from "../types.ts";
 import { WRITE_GATES } from "../version-gate.ts";
+import { bytes } from "./reply.ts";
+import { callScript } from "./scripts.ts";
 
 /** The record `setting` in Redis (JuiceFS pkg/meta/redis.go `doInit` and `doLoad`, 1.4). */
 
@@ -27,7 +29,7 @@ export async function gatesInUse(client: Redis): Promise<string[]> {
 }
 
 /**
- * Stores the settings; a new volume gets its root.
+ * Stores the settings, in one step; a new volume gets its root.
  *
  * @throws Error naming what cannot change, or saying that the database is somebody else's
  */
@@ -38,25 +40,34 @@ export async function saveFormat(
 ): Promise<void> {
   const text = await client.get("setting");
   const old = text === null ? undefined : parseFormat(text);
-  if (old === undefined) await refuseForeignKeys(client);
-  else if (!force) refuseChanges(old, format);
-  const record = printFormat(hideSecrets(format));
-  const batch = client.multi();
-  if (old !== undefined && format.DirStats && !old.DirStats) {
-    batch.del("dirUsedInodes", "dirUsedSpace");
-  }
-  if (format.TrashDays > 0) batch.setnx(`i${TRASH_INO}`, encodeAttr(directory(0o555)));
-  batch.set("setting", record);
-  if (old === undefined) batch.set(`i${ROOT_INO}`, encodeAttr(directory(0o777)));
-  await batch.exec();
+  if (old !== undefined && !force) refuseChanges(old, format);
+  const reply = await callScript(
+    client,
+    "init",
+    ["setting", `i${ROOT_INO}`, `i${TRASH_INO}`],
+    [
+      printFormat(hideSecrets(format)),
+      text ?? "",
+      encodeAttr(directory(0o777)),
+      format.TrashDays > 0 ? encodeAttr(directory(0o555)) : "",
+      old?.DirStats === false && format.DirStats ? 1 : 0,
+    ],
+  );
+  requireDone(format, reply);
 }
 
-async function refuseForeignKeys(client: Redis): Promise<void> {
-  const keys = await client.dbsize();
-  if (keys === 0) return;
-  throw new Error(
-    `Cannot format: the database holds ${keys} keys that are not a JuiceFS volume's; choose an empty database number`,
-  );
+function requireDone(format: Format, reply: unknown): void {
+  if (typeof reply === "number") {
+    const keys = reply === 1 ? "1 key that is" : `${reply} keys that are`;
+    throw new Error(
+      `Cannot make volume "${format.Name}": the database holds ${keys} not JuiceFS's; choose an empty database number`,
+    );
+  }
+  if (bytes(reply).toString() !== "done") {
+    throw new Error(
+      `Cannot store the settings of volume "${format.Name}": somebody else is changing them; try again`,
+    );
+  }
 }
 
 function refuseChanges(old: Format, format: Format): void {
@@ -77,7 +88,20 @@ function normal(value: string | number | boolean): string {
 function directory(mode: number): Attr {
   const now = { sec: Math.floor(Date.now() / 1000), nsec: 0 };
   return {
-    ...{ flags: 0, type: TYPE_DIRECTORY, mode, uid: 0, gid: 0, atime: now, mtime: now, ctime: now },
-    ...{ nlink: 2, length: 4096, rdev: 0, parent: ROOT_INO, accessAcl: 0, defaultAcl: 0, tier: 0 },
+    flags: 0,
+    type: TYPE_DIRECTORY,
+    mode,
+    uid: 0,
+    gid: 0,
+    atime: now,
+    mtime: now,
+    ctime: now,
+    nlink: 2,
+    length: 4096,
+    rdev: 0,
+    parent: ROOT_INO,
+    accessAcl: 0,
+    defaultAcl: 0,
+    tier: 0,
   };
 }

@@ -50,6 +50,9 @@ export class RedisMeta implements Meta {
   get trust(): Trust {
     return this.#notices.trust;
   }
+  get lastNotice(): string | undefined {
+    return this.#notices.last;
+  }
   get openFiles(): MetaContext["openFiles"] {
     return this.#context.openFiles;
   }

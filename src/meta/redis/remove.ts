@@ -13,19 +13,21 @@ import { attr, bytes, integer, list, optionalAttr, optionalBytes } from "./reply
 /** Somebody else may win the name again and again; that often is no coincidence. */
 const TRIES = 100;
 
-interface Removal {
+export interface Removal {
   readonly parent: Ino;
   readonly name: Buffer;
   readonly directory: boolean;
   readonly known?: Ino | undefined;
   /** An hourly folder of the trash whose time has come. */
   readonly expired?: boolean;
+  /** Removed for good, whatever the volume's settings say. */
+  readonly skipTrash?: boolean;
 }
 
 export async function remove(
   context: MetaContext,
   caller: Caller,
-  { parent, name, directory, known, expired }: Removal,
+  { parent, name, directory, known, expired, skipTrash }: Removal,
 ): Promise<Removed> {
   let ino = known ?? 0n;
   for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -35,7 +37,8 @@ export async function remove(
         [`d${parent}`, `i${parent}`, `i${ino}`, `d${ino}`, `x${ino}`, `p${ino}`, `s${ino}`],
         [
           ...[parent.toString(), name, ino.toString(), directory ? "rmdir" : "unlink"],
-          ...[caller.uid, trashHour(context), context.openFiles.has(ino) ? 1 : 0],
+          ...[caller.uid, skipTrash === true ? "" : trashHour(context)],
+          context.openFiles.has(ino) ? 1 : 0,
           expired === true ? 1 : 0,
         ],
         caller.unique,
@@ -46,7 +49,7 @@ export async function remove(
       continue;
     }
     const length = integer(reply[2]);
-    if (length >= 0) context.deleteFile(ino, length);
+    if (length >= 0) context.deletions.fileSoon(ino, length);
     return { ino, attr: optionalAttr(reply[0]), parentAttr: attr(reply[1]) };
   }
   throw new FsError("EIO", "remove a name that keeps changing");
@@ -80,7 +83,7 @@ export async function rename(context: MetaContext, caller: Caller, move: Rename)
       continue;
     }
     const length = integer(reply[4]);
-    if (length >= 0) context.deleteFile(target, length);
+    if (length >= 0) context.deletions.fileSoon(target, length);
     return {
       ino,
       attr: attr(reply[0]),

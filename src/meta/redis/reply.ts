@@ -14,6 +14,11 @@ export function bytes(reply: unknown): Buffer {
   return reply;
 }
 
+/** ASCII, such as a number or a key. */
+export function text(reply: unknown): string {
+  return bytes(reply).toString("latin1");
+}
+
 export function optionalBytes(reply: unknown): Buffer | undefined {
   return Buffer.isBuffer(reply) ? reply : undefined;
 }

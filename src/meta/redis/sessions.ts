@@ -1,17 +1,42 @@
 import { hostname, networkInterfaces } from "node:os";
 import type { Redis } from "ioredis";
+import pLimit from "p-limit";
 import { log } from "../../base/log.ts";
-import { VERSION } from "../../base/version.ts";
+import { CLIENT_MARK, VERSION } from "../../base/version.ts";
 import type { Ino, SessionInfo } from "../types.ts";
+import type { Answers } from "./answers.ts";
+import { integer, list, optionalBytes, text } from "./reply.ts";
+import { callScript } from "./scripts.ts";
 
-/** Sessions of mounted clients (JuiceFS pkg/meta/base.go and redis.go, 1.4). */
+/** Sessions of mounted clients (JuiceFS pkg/meta/base.go and redis.go, 1.4). A heartbeat is one round trip. */
 
 export const HEARTBEAT_MS = 12_000;
-const EXPIRY_HEARTBEATS = 5;
+/** A session is dead when so many heartbeats are missing. */
+const LIFE_HEARTBEATS = 5;
+/** Part of a heartbeat in which one client at most looks for dead sessions. */
+const CLEANUP_PART = 0.9;
+const LOCKS_AT_ONCE = 500;
+const RELEASES_AT_ONCE = 16;
+
+/** What a heartbeat saw. */
+export interface Beat {
+  /** Absent where the volume is gone. */
+  readonly setting: string | undefined;
+  readonly usedBytes: number;
+  readonly usedInodes: number;
+  /** False when somebody took our session for dead and ended it: its locks are gone. */
+  readonly known: boolean;
+  /** False when the session's fence is gone with it, and no change is executed any more. */
+  readonly fenced: boolean;
+  /** Somebody is here who announces nothing. */
+  readonly silent: boolean;
+  /** Sessions that are for us to end. */
+  readonly dead: readonly bigint[];
+}
 
 export function describeSession(mountpoint: string): SessionInfo {
   const addresses = Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
+    .flatMap((several) => several ?? [])
     .filter((address) => !address.internal && address.family === "IPv4")
     .map((address) => address.address);
   return {
@@ -24,40 +49,84 @@ export function describeSession(mountpoint: string): SessionInfo {
   };
 }
 
-/** Makes a session and tells the others. */
-export async function newSession(client: Redis, info: SessionInfo): Promise<bigint> {
+/** A session to keep alive; number 0 is a read-only mount, which writes nothing. */
+export interface OwnSession {
+  readonly sid: bigint;
+  readonly info: SessionInfo;
+  readonly periodMs: number;
+}
+
+/** A new session's number, known to the others. */
+export async function newSession(client: Redis, own: Omit<OwnSession, "sid">): Promise<bigint> {
   const sid = BigInt(await client.incr("nextsession"));
-  await refreshSession(client, sid, info);
+  await heartbeat(client, { sid, ...own }, false);
   return sid;
 }
 
-/** Heartbeat: the session stays alive for a minute more. */
-export async function refreshSession(client: Redis, sid: bigint, info: SessionInfo): Promise<void> {
-  const expiry = Math.floor(Date.now() / 1000) + (EXPIRY_HEARTBEATS * HEARTBEAT_MS) / 1000;
-  await client
-    .multi()
-    .hsetnx("sessionInfos", sid.toString(), JSON.stringify(info))
-    .zadd("allSessions", expiry, sid.toString())
-    .exec();
+/** Keeps a session alive for five heartbeats more. `cleanUp`: ask for dead sessions to end. */
+export async function heartbeat(
+  client: Redis,
+  { sid, info, periodMs }: OwnSession,
+  cleanUp: boolean,
+): Promise<Beat> {
+  const now = Math.floor(Date.now() / 1000);
+  const reply = await callScript(
+    client,
+    "heartbeat",
+    [
+      ...["allSessions", "sessionInfos", "setting", "usedSpace", "totalInodes"],
+      ...["lastCleanupSessions", `answers${sid}`],
+    ],
+    [
+      ...[
+        sid.toString(),
+        now,
+        now + Math.ceil((LIFE_HEARTBEATS * periodMs) / 1000),
+        JSON.stringify(info),
+      ],
+      ...[cleanUp ? Math.floor((CLEANUP_PART * periodMs) / 1000) : -1, `+${CLIENT_MARK}.`],
+    ],
+  );
+  const [setting, usedBytes, usedInodes, known, fence, silent, dead] = list(reply);
+  return {
+    setting: optionalBytes(setting)?.toString(),
+    usedBytes: integer(usedBytes),
+    usedInodes: integer(usedInodes),
+    known: integer(known) === 1,
+    fenced: integer(fence) === 1,
+    silent: integer(silent) === 1,
+    dead: list(dead).map((one) => BigInt(text(one))),
+  };
+}
+
+/** Ends sessions, our own or dead ones. */
+export interface SessionEnd {
+  readonly client: Redis;
+  readonly answers: Answers;
+  /** Deletes an inode that has no name left and that the session kept. */
+  readonly release: (ino: Ino, sid: bigint) => Promise<void>;
 }
 
 /**
- * Ends a session, our own or a dead one: its locks go, files kept only for it are deleted, then its records.
- *
- * @param release deletes an inode that has no name left
+ * Ends a session: its locks go, files kept only for it are deleted, then its records. What fails leaves the records,
+ * for the next one who cleans up.
  */
 export async function endSession(
-  client: Redis,
+  { client, answers, release }: SessionEnd,
   sid: bigint,
-  release: (ino: Ino) => Promise<void>,
+  dead: boolean,
 ): Promise<void> {
-  for (const key of await client.smembers(`locked${sid}`)) {
-    const owners = await client.hkeys(key);
-    const own = owners.filter((owner) => owner.startsWith(`${sid}_`));
-    if (own.length > 0) await client.hdel(key, ...own);
-    await client.srem(`locked${sid}`, key);
-  }
-  for (const ino of await client.smembers(`session${sid}`)) await release(BigInt(ino));
+  let left: number;
+  do {
+    const keys = [`locked${sid}`, "waiters", "allSessions"];
+    const args = [sid.toString(), LOCKS_AT_ONCE, dead ? 1 : 0];
+    left = integer(await answers.change("endlocks", keys, args));
+  } while (left > 0);
+  if (left < 0) return;
+  if (dead) log.info({ sid: sid.toString() }, "cleaning up after a dead session");
+  const limit = pLimit(RELEASES_AT_ONCE);
+  const kept = await client.smembers(`session${sid}`);
+  await Promise.all(kept.map((ino) => limit(() => release(BigInt(ino), sid))));
   await client
     .multi()
     .hdel("sessionInfos", sid.toString())
@@ -66,27 +135,18 @@ export async function endSession(
     .exec();
 }
 
-/** Claims a job that one client in `periodSeconds` does. */
-export async function claim(client: Redis, key: string, periodSeconds: number): Promise<boolean> {
-  const now = Math.floor(Date.now() / 1000);
-  const script =
-    "local old = tonumber(redis.call('GET', KEYS[1]) or 0) if old > ARGV[1] - ARGV[2] then return 0 end redis.call('SET', KEYS[1], ARGV[1]) return 1";
-  return (await client.eval(script, 1, key, now, Math.floor(periodSeconds * 0.9))) === 1;
-}
-
-/** Cleans up after sessions that have not been heard of for their whole lifetime. */
-export async function cleanStaleSessions(
-  client: Redis,
+/** Ends sessions that have not been heard of for their whole lifetime; one that fails is left for the next time. */
+export async function endDeadSessions(
+  parts: SessionEnd,
   own: bigint,
-  release: (sid: bigint, ino: Ino) => Promise<void>,
+  dead: readonly bigint[],
 ): Promise<void> {
-  const now = Math.floor(Date.now() / 1000);
-  const stale = await client.zrangebyscore("allSessions", "-inf", now, "LIMIT", 0, 1000);
-  for (const text of stale) {
-    const sid = BigInt(text);
-    const score = await client.zscore("allSessions", text);
-    if (sid === own || score === null || Number(score) > now) continue;
-    log.info({ sid: text }, "cleaning up after a dead session");
-    await endSession(client, sid, (ino) => release(sid, ino));
+  for (const sid of dead) {
+    if (sid === own) continue;
+    try {
+      await endSession(parts, sid, true);
+    } catch (error) {
+      log.warn({ error, sid: sid.toString() }, "a dead session is not cleaned up yet");
+    }
   }
 }

@@ -1,38 +1,56 @@
+import type { Format } from "../format.ts";
 import type { VolumeUsage } from "../types.ts";
 import type { MetaContext } from "./context.ts";
-import { translated } from "./scripts.ts";
 
-const PIB = 2 ** 50;
-const FREE_INODES = 10 * 2 ** 20;
+/**
+ * How full the volume is (JuiceFS pkg/meta/base.go `StatFS`, 1.4). One round trip; a server that is slow is not waited for:
+ * what the last heartbeat saw does, so that `df` never hangs.
+ */
 
-/** How full the volume is (JuiceFS pkg/meta/base.go `StatFS`, 1.4). One round trip. */
-export async function statfs(context: MetaContext): Promise<VolumeUsage> {
-  const [space, inodes] = await context.answers.ask("statfs", async () => {
-    try {
-      return await context.client.mget("usedSpace", "totalInodes");
-    } catch (error) {
-      throw translated(error, "statfs");
-    }
-  });
-  const { Capacity, Inodes } = context.format();
-  const used = Math.max(Number(space ?? 0), 0);
-  const usedInodes = Math.max(Number(inodes ?? 0), 0);
-  const totalBytes = Capacity > 0 ? Capacity : unlimited(PIB, (total) => total * 8 < used * 10);
-  const freeInodes =
-    Inodes > 0
-      ? Math.max(Inodes - usedInodes, 0)
-      : unlimited(FREE_INODES, (n) => usedInodes > n * 4);
-  return {
-    totalBytes,
-    availableBytes: Math.max(totalBytes - used, 0),
-    usedInodes,
-    availableInodes: freeInodes,
-  };
+/** The volume's counters as last seen. */
+export interface UsageCounters {
+  usedBytes: number;
+  usedInodes: number;
 }
 
-/** A figure that is never short: doubled while it would look small beside what is used. */
-function unlimited(start: number, tooSmall: (value: number) => boolean): number {
-  let value = start;
-  while (tooSmall(value)) value *= 2;
-  return value;
+const PATIENCE_MS = 150;
+/** What a volume without limits is said to hold, until it is nearly full. */
+const UNLIMITED_BYTES = 2 ** 50;
+const UNLIMITED_INODES = 10 * 2 ** 20;
+
+export async function statfs(context: MetaContext): Promise<VolumeUsage> {
+  const patience = Promise.withResolvers<void>();
+  const timer = setTimeout(patience.resolve, PATIENCE_MS);
+  readUsage(context).then(patience.resolve, patience.resolve);
+  await patience.promise;
+  clearTimeout(timer);
+  return usageOf(context.format(), context.usage);
+}
+
+async function readUsage(context: MetaContext): Promise<void> {
+  const [space, inodes] = await context.client.mget("usedSpace", "totalInodes");
+  context.usage.usedBytes = Number(space ?? 0);
+  context.usage.usedInodes = Number(inodes ?? 0);
+}
+
+/** What df shows of these limits and counters. */
+export function usageOf(format: Format, counters: UsageCounters): VolumeUsage {
+  const used = Math.max(counters.usedBytes, 0);
+  const usedInodes = Math.max(counters.usedInodes, 0);
+  const totalBytes = format.Capacity > 0 ? Math.max(format.Capacity, used) : unlimitedBytes(used);
+  const availableInodes =
+    format.Inodes > 0 ? Math.max(format.Inodes - usedInodes, 0) : unlimitedInodes(usedInodes);
+  return { totalBytes, availableBytes: totalBytes - used, usedInodes, availableInodes };
+}
+
+function unlimitedBytes(used: number): number {
+  let total = UNLIMITED_BYTES;
+  while (total * 8 < used * 10) total *= 2;
+  return total;
+}
+
+function unlimitedInodes(used: number): number {
+  let available = UNLIMITED_INODES;
+  while (used > available * 4) available *= 2;
+  return available;
 }

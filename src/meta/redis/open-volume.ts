@@ -1,0 +1,239 @@
+import type { Redis } from "ioredis";
+import { FsError } from "../../base/fs-error.ts";
+import { log } from "../../base/log.ts";
+import { parseFormat, type Format } from "../format.ts";
+import type { Meta, MetaListener } from "../meta.ts";
+import { OpenFiles } from "../open-files.ts";
+import { revealSecrets } from "../secrets.ts";
+import { Answers } from "./answers.ts";
+import { forgetOpen, hourlyJobs } from "./cleanup.ts";
+import type { MetaContext } from "./context.ts";
+import { Counters } from "./counters.ts";
+import { Deletions } from "./deletions.ts";
+import { LockWaits } from "./lock-waits.ts";
+import { Notices, type NoticeListener } from "./notices.ts";
+import type { MetaOptions } from "./open.ts";
+import { RedisMeta } from "./redis-meta.ts";
+import {
+  describeSession,
+  endDeadSessions,
+  endSession,
+  HEARTBEAT_MS,
+  heartbeat,
+  newSession,
+  type Beat,
+  type OwnSession,
+  type SessionEnd,
+} from "./sessions.ts";
+
+/** How long the hourly jobs wait after the mount, and between two looks whether one is due. */
+const JOBS_FIRST_MS = 60_000;
+const JOBS_EVERY_MS = 10 * 60_000;
+/** How long closing waits for deletions that are under way. */
+const CLOSE_PATIENCE_MS = 5000;
+
+/** The running parts of an open volume: session, notices, jobs. */
+export class OpenVolume {
+  readonly #client: Redis;
+  readonly #subscriber: Redis;
+  readonly #listener: MetaListener;
+  readonly #options: MetaOptions;
+  readonly #closing = new AbortController();
+  readonly #context: MetaContext;
+  readonly #notices: Notices;
+  readonly #session: OwnSession;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #format: Format;
+  #connectedAt = Date.now();
+  #beating: Promise<void> | undefined;
+  #beatAgain = false;
+  #jobs: Promise<void> | undefined;
+  #unreachable = false;
+
+  /** @throws Error when the server refuses */
+  static async start(
+    connections: { client: Redis; subscriber: Redis },
+    format: Format,
+    options: MetaOptions,
+    listener: MetaListener,
+  ): Promise<OpenVolume> {
+    const { client } = connections;
+    const info = describeSession(options.mountpoint);
+    const periodMs = options.heartbeatMs ?? HEARTBEAT_MS;
+    let sid = options.sid ?? 0n;
+    if (options.readOnly) sid = 0n;
+    else if (sid === 0n) sid = await newSession(client, { info, periodMs });
+    const session = { sid, info, periodMs };
+    const volume = new OpenVolume({ ...connections, format, options, listener, session });
+    await volume.#context.answers.ready();
+    await volume.#beat();
+    return volume;
+  }
+
+  private constructor(parts: {
+    readonly client: Redis;
+    readonly subscriber: Redis;
+    readonly format: Format;
+    readonly options: MetaOptions;
+    readonly listener: MetaListener;
+    readonly session: OwnSession;
+  }) {
+    const { client, session, listener } = parts;
+    const { sid } = session;
+    this.#client = client;
+    this.#subscriber = parts.subscriber;
+    this.#listener = listener;
+    this.#options = parts.options;
+    this.#format = parts.format;
+    this.#session = session;
+    const channel = `juicefs:${this.#format.UUID}`;
+    const answers = new Answers(client, {
+      sid,
+      channel,
+      options: () => (this.#format.DirStats ? "d" : ""),
+    });
+    const deletions = new Deletions(client, (id, size) => listener.deleteSlice(id, size));
+    const lockWaits = new LockWaits();
+    this.#context = {
+      client,
+      answers,
+      lockWaits,
+      deletions,
+      sid,
+      listener,
+      trust: () => this.#notices.trust,
+      counters: new Counters(client, async (action, work) => {
+        if (sid === 0n) throw new FsError("EROFS", action);
+        return answers.ask(action, work);
+      }),
+      openFiles: new OpenFiles(),
+      usage: { usedBytes: 0, usedInodes: 0 },
+      format: () => this.#format,
+    };
+    this.#notices = new Notices(client, this.#subscriber, {
+      channel,
+      sid,
+      last: this.#options.lastNotice,
+      listener: this.#noticeListener(lockWaits),
+    });
+    this.#startTimers();
+  }
+
+  meta(): Meta {
+    return new RedisMeta(this.#context, this.#notices, () => this.#close());
+  }
+
+  #noticeListener(lockWaits: LockWaits): NoticeListener {
+    return {
+      changed: (notice) => {
+        this.#listener.changed(notice);
+      },
+      trustChanged: (trust) => {
+        lockWaits.wakeAll();
+        this.#listener.trustChanged(trust);
+      },
+      unlocked: (ino) => {
+        lockWaits.wake(ino);
+      },
+      sessionsChanged: () => {
+        this.#beatSoon();
+      },
+    };
+  }
+
+  #startTimers(): void {
+    this.#client.on("ready", () => {
+      this.#connectedAt = Date.now();
+    });
+    const period = this.#session.periodMs * (0.95 + Math.random() * 0.1);
+    this.#timers.push(
+      setInterval(() => {
+        this.#beatSoon();
+      }, period),
+    );
+    if (this.#options.readOnly || this.#options.noBgjob === true) return;
+    const jobs = (): void => {
+      this.#jobs = hourlyJobs(this.#context, this.#closing.signal);
+    };
+    this.#timers.push(setTimeout(jobs, JOBS_FIRST_MS), setInterval(jobs, JOBS_EVERY_MS));
+  }
+
+  /** One heartbeat now; another one after it where it was asked for meanwhile. */
+  #beatSoon(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#beatAgain = this.#beating !== undefined;
+    this.#beating ??= this.#beat()
+      .then(() => (this.#unreachable = false))
+      .catch((error: unknown) => {
+        if (!this.#unreachable) log.warn({ error }, "heartbeat failed");
+        this.#unreachable = true;
+      })
+      .finally(() => {
+        this.#beating = undefined;
+        if (this.#beatAgain) this.#beatSoon();
+      })
+      .then(() => undefined);
+  }
+
+  async #beat(): Promise<void> {
+    const { sid } = this.#context;
+    // After an interruption every session may look dead: each gets the time of a heartbeat to say that it is not.
+    const settled = Date.now() - this.#connectedAt > 1.2 * this.#session.periodMs;
+    const beat = await heartbeat(this.#client, this.#session, settled);
+    if (!this.#isStillThere(beat)) return;
+    this.#notices.silent = beat.silent;
+    this.#context.usage.usedBytes = beat.usedBytes;
+    this.#context.usage.usedInodes = beat.usedInodes;
+    if (sid === 0n) return;
+    if (!beat.known) {
+      log.warn("this mount was taken for dead: its locks were dropped, it is registered again");
+      this.#listener.sessionLost?.();
+    }
+    if (!beat.fenced) await this.#context.answers.renew();
+    if (beat.dead.length > 0) await endDeadSessions(this.#sessionEnd(), sid, beat.dead);
+  }
+
+  #isStillThere({ setting }: Beat): boolean {
+    const name = this.#format.Name;
+    if (setting === undefined) {
+      this.#listener.volumeGone(`Volume "${name}" was destroyed`);
+      return false;
+    }
+    const format = revealSecrets(parseFormat(setting));
+    if (format.UUID !== this.#format.UUID) {
+      this.#listener.volumeGone(`Volume "${name}" was replaced by another one`);
+      return false;
+    }
+    if (format.MetaVersion > 1) {
+      this.#listener.volumeGone(`Volume "${name}" was changed to a newer metadata version`);
+      return false;
+    }
+    this.#format = format;
+    return true;
+  }
+
+  #sessionEnd(): SessionEnd {
+    const context = this.#context;
+    return {
+      client: context.client,
+      answers: context.answers,
+      release: (ino, sid) => forgetOpen(context, ino, sid),
+    };
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#notices.close();
+    const { sid, answers, deletions, client } = this.#context;
+    try {
+      await Promise.allSettled([this.#beating, this.#jobs]);
+      if (sid !== 0n) await endSession(this.#sessionEnd(), sid, false);
+      await deletions.idle(CLOSE_PATIENCE_MS);
+    } finally {
+      answers.close();
+      client.disconnect();
+    }
+  }
+}
