@@ -13,7 +13,7 @@ export interface TestVolume extends AsyncDisposable {
   /** Looks at the keys, past the code under test. */
   readonly redis: Redis;
   /** Opens the volume as a mount does; closed with the volume at the latest. */
-  readonly open: (options?: Partial<MetaOptions>) => Promise<OpenedMeta>;
+  readonly open: (options?: Partial<MetaOptions>, url?: string) => Promise<OpenedMeta>;
 }
 
 /** What a mount sees: its metadata, and what it was told. */
@@ -43,7 +43,7 @@ export async function makeVolume(
     server: own,
     url,
     redis,
-    async open(given = {}) {
+    async open(given = {}, at = url) {
       const told: Omit<OpenedMeta, "meta"> = {
         notices: [],
         trusts: [],
@@ -52,7 +52,7 @@ export async function makeVolume(
         lost: [],
       };
       const meta = await openMeta(
-        url,
+        at,
         { mountpoint: "/mnt/test", readOnly: false, noBgjob: true, ...given },
         listenerOf(told),
       );
