@@ -155,7 +155,10 @@ export class OpenVolume {
     const jobs = (): void => {
       this.#jobs = hourlyJobs(this.#context, this.#closing.signal);
     };
-    this.#timers.push(setTimeout(jobs, JOBS_FIRST_MS), setInterval(jobs, JOBS_EVERY_MS));
+    this.#timers.push(
+      setTimeout(jobs, this.#options.jobsAfterMs ?? JOBS_FIRST_MS),
+      setInterval(jobs, JOBS_EVERY_MS),
+    );
   }
 
   /** One heartbeat now; another one after it where it was asked for meanwhile. */

@@ -14,6 +14,8 @@ export interface MetaOptions {
   /** The session of the process before, which is taken over. */
   readonly sid?: bigint | undefined;
   readonly noBgjob?: boolean | undefined;
+  /** When the hourly jobs are looked at first, a minute after the mount when absent. */
+  readonly jobsAfterMs?: number | undefined;
   /** Between two heartbeats, 12 s when absent; all clients of a volume should have the same. */
   readonly heartbeatMs?: number | undefined;
   /** The last notice that the process before had seen (`Meta.lastNotice`); what it kept is still good then. */
