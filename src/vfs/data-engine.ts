@@ -163,9 +163,8 @@ export class DataEngine implements FileData {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    const failures = await Promise.allSettled(
-      [...this.#writers.values()].map((writer) => writer.flush()),
-    );
+    const writers = [...this.#writers.values()];
+    const failures = await Promise.allSettled(writers.map(async (writer) => writer.flush()));
     await this.#store.close();
     const failed = failures.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason as Error;

@@ -61,7 +61,8 @@ export class FileReader implements ReadHandle {
       this.#readChunk(border / CHUNK_SIZE - 1, offset, border, sequential),
       this.#readChunk(border / CHUNK_SIZE, border, end, sequential),
     ];
-    return (await Promise.all(parts)).flat();
+    const [head, tail] = [await parts[0], await parts[1]];
+    return [...(head ?? []), ...(tail ?? [])];
   }
 
   #readChunk(
@@ -93,9 +94,17 @@ export class FileReader implements ReadHandle {
         parts.push(part);
       }
     }
-    return later
-      ? Promise.all(parts).then((done) => this.#views(done))
-      : this.#views(parts as Part[]);
+    return later ? this.#viewsLater(parts) : this.#views(parts as Part[]);
+  }
+
+  async #viewsLater(parts: readonly Maybe<Part>[]): Promise<Uint8Array[]> {
+    // Each is waited for, also behind a failure: none may stay pinned.
+    const settled = await Promise.allSettled(parts.map(async (part) => part));
+    const done = settled.flatMap((part) => (part.status === "fulfilled" ? part.value : []));
+    const views = this.#views(done);
+    const failure = settled.find((part) => part.status === "rejected");
+    if (failure !== undefined) throw failure.reason as Error;
+    return views;
   }
 
   #views(parts: readonly Part[]): Uint8Array[] {
@@ -147,7 +156,8 @@ export class FileReader implements ReadHandle {
     if (stream === undefined) {
       stream = { next: offset, window: offset === 0 ? blockSize : 0, used: this.#clock };
       if (this.#streams.length === STREAMS) {
-        this.#streams.sort((a, b) => a.used - b.used).shift();
+        const [first, second] = this.#streams;
+        this.#streams.splice((first?.used ?? 0) < (second?.used ?? 0) ? 0 : 1, 1);
       }
       this.#streams.push(stream);
     } else {

@@ -140,9 +140,9 @@ export class FileWriter {
   }
 
   async #flushLater(): Promise<void> {
-    const last = this.#pending.at(-1);
+    const pending = new Set(this.#pending);
     for (const slice of [...this.#growing]) this.#freeze(slice);
-    while (last !== undefined && this.#pending.includes(last)) {
+    while (this.#pending.some((slice) => pending.has(slice))) {
       this.#drain();
       await this.#draining;
     }

@@ -1,0 +1,185 @@
+import { FsError } from "../base/fs-error.ts";
+import type { Maybe } from "../base/maybe.ts";
+import type { Caller, Ino, RangeLock, VolumeUsage } from "../meta/types.ts";
+import * as attributes from "./attributes.ts";
+import { DirStream } from "./dir-stream.ts";
+import type * as fs from "./file-system.ts";
+import { Files } from "./files.ts";
+import * as names from "./names.ts";
+import { real, requireWritable, shown, type VfsParts } from "./parts.ts";
+
+/** A volume as a POSIX file system: binds the operations, holds what is open. */
+export class Vfs implements fs.FileSystem {
+  readonly #parts: VfsParts;
+  readonly #files: Files;
+  readonly #directories = new Map<bigint, DirStream>();
+  #lastDirectory = 0n;
+
+  constructor(parts: VfsParts) {
+    this.#parts = parts;
+    this.#files = new Files(parts);
+  }
+
+  lookup(caller: Caller, parent: Ino, name: Buffer): Maybe<fs.KnownEntry | fs.Absent> {
+    return names.lookup(this.#parts, caller, parent, name);
+  }
+  getattr(_caller: Caller, ino: Ino): Maybe<fs.KnownAttr> {
+    return attributes.getattr(this.#parts, ino);
+  }
+  setattr(caller: Caller, ino: Ino, change: fs.SetAttr): Maybe<fs.KnownAttr> {
+    return attributes.setattr(this.#parts, caller, ino, change);
+  }
+  readlink(_caller: Caller, ino: Ino): Maybe<Buffer> {
+    return this.#parts.meta.readlink(ino);
+  }
+  mknod(caller: Caller, parent: Ino, name: Buffer, node: fs.MakeNode): Maybe<fs.KnownEntry> {
+    return names.mknod(this.#parts, caller, { parent, name, node });
+  }
+  mkdir(caller: Caller, parent: Ino, name: Buffer, node: fs.MakeDirectory): Maybe<fs.KnownEntry> {
+    return names.mkdir(this.#parts, caller, { parent, name, ...node });
+  }
+  symlink(caller: Caller, parent: Ino, name: Buffer, target: Buffer): Maybe<fs.KnownEntry> {
+    return names.symlink(this.#parts, caller, { parent, name, target });
+  }
+  link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Maybe<fs.KnownEntry> {
+    return names.link(this.#parts, caller, { ino, parent, name });
+  }
+  unlink(caller: Caller, parent: Ino, name: Buffer): Maybe<void> {
+    return names.remove(this.#parts, caller, { parent, name, directory: false });
+  }
+  rmdir(caller: Caller, parent: Ino, name: Buffer): Maybe<void> {
+    return names.remove(this.#parts, caller, { parent, name, directory: true });
+  }
+  rename(caller: Caller, move: fs.RenameNames): Maybe<void> {
+    return names.rename(this.#parts, caller, move);
+  }
+
+  create(
+    caller: Caller,
+    parent: Ino,
+    name: Buffer,
+    how: fs.CreateFile,
+  ): Maybe<fs.KnownEntry & fs.OpenedFile> {
+    return this.#files.create(caller, parent, name, how);
+  }
+  open(caller: Caller, ino: Ino, flags: number): Maybe<fs.OpenedFile> {
+    return this.#files.open(caller, ino, flags);
+  }
+  read(ino: Ino, fh: bigint, offset: number, size: number): Maybe<readonly Uint8Array[]> {
+    return this.#files.read(ino, fh, offset, size);
+  }
+  write(ino: Ino, fh: bigint, data: Uint8Array, how: fs.WriteHow): Maybe<number> {
+    return this.#files.write(ino, fh, data, how);
+  }
+  flush(ino: Ino, _fh: bigint, lockOwner: bigint): Maybe<void> {
+    const flushed = this.#parts.data.flush(ino);
+    return this.#locks.has(ino) ? this.#dropRanges(ino, lockOwner, flushed) : flushed;
+  }
+  fsync(ino: Ino): Maybe<void> {
+    return this.#parts.data.flush(ino);
+  }
+  release(ino: Ino, fh: bigint, lockOwner?: bigint): Maybe<void> {
+    if (lockOwner === undefined) return this.#files.release(ino, fh);
+    return this.#releaseFlock(ino, fh, lockOwner);
+  }
+  fallocate(ino: Ino, fh: bigint, mode: number, range: fs.Range): Maybe<void> {
+    requireWritable(this.#parts, "fallocate");
+    return this.#files.fallocate(ino, fh, mode, range);
+  }
+  copyFileRange(from: fs.HandleRange, to: fs.HandleRange, length: number): Maybe<number> {
+    requireWritable(this.#parts, "copy_file_range");
+    return this.#files.copyRange(from, to, length);
+  }
+  lseek(ino: Ino, fh: bigint, offset: number, whence: number): Maybe<number> {
+    return this.#files.lseek(ino, fh, offset, whence);
+  }
+
+  opendir(_caller: Caller, ino: Ino): Maybe<bigint> {
+    const fh = ++this.#lastDirectory;
+    this.#directories.set(fh, new DirStream(this.#parts, real(this.#parts, ino)));
+    return fh;
+  }
+  readdir(
+    _ino: Ino,
+    fh: bigint,
+    from: fs.ReadFrom,
+    emit: (entry: fs.ListedEntry) => boolean,
+  ): Maybe<void> {
+    const stream = this.#directories.get(fh);
+    if (stream === undefined) throw new FsError("EBADF", `directory handle ${fh}`);
+    return stream.read(from, emit);
+  }
+  releasedir(_ino: Ino, fh: bigint): Maybe<void> {
+    this.#directories.delete(fh);
+  }
+  /** Every change of a directory is at the server when it is answered. */
+  fsyncdir(): Maybe<void> {
+    return undefined;
+  }
+
+  statfs(): Maybe<VolumeUsage> {
+    return this.#parts.meta.statfs();
+  }
+  access(caller: Caller, ino: Ino, mask: number): Maybe<void> {
+    return attributes.access(this.#parts, caller, ino, mask);
+  }
+  getxattr(_caller: Caller, ino: Ino, name: Buffer): Maybe<Buffer> {
+    return attributes.getxattr(this.#parts, ino, name);
+  }
+  listxattr(_caller: Caller, ino: Ino): Maybe<Buffer[]> {
+    return attributes.listxattr(this.#parts, ino);
+  }
+  setxattr(_caller: Caller, ino: Ino, name: Buffer, how: fs.SetXattr): Maybe<void> {
+    return attributes.setxattr(this.#parts, ino, name, how);
+  }
+  removexattr(_caller: Caller, ino: Ino, name: Buffer): Maybe<void> {
+    return attributes.removexattr(this.#parts, ino, name);
+  }
+
+  /** Inodes with byte range locks taken here: their locks go when a descriptor is closed. */
+  readonly #locks = new Set<Ino>();
+
+  async flock(ino: Ino, _fh: bigint, { owner, lock, wait }: fs.LockRequest): Promise<void> {
+    await this.#parts.meta.flock(ino, owner, lock.type, wait);
+    if (lock.type !== "unlock") await this.#seeOthers(ino);
+  }
+  async setlk(ino: Ino, _fh: bigint, { owner, lock, wait }: fs.LockRequest): Promise<void> {
+    if (lock.type === "unlock") await this.#parts.data.flush(ino);
+    else this.#locks.add(ino);
+    await this.#parts.meta.setlk(ino, owner, lock, wait);
+    if (lock.type !== "unlock") await this.#seeOthers(ino);
+  }
+  getlk(ino: Ino, _fh: bigint, { owner, lock }: fs.LockRequest): Maybe<RangeLock | undefined> {
+    return this.#parts.meta.getlk(ino, owner, lock);
+  }
+
+  /** Who takes a lock sees what the last holder wrote, also when no notice came yet. */
+  async #seeOthers(ino: Ino): Promise<void> {
+    if (this.#parts.meta.trust === "long") return;
+    this.#parts.known.forgetAttr(ino);
+    await attributes.getattr(this.#parts, ino);
+    this.#parts.kernel?.attrChanged(shown(this.#parts, ino));
+  }
+
+  async #dropRanges(ino: Ino, owner: bigint, flushed: Maybe<void>): Promise<void> {
+    try {
+      await flushed;
+    } finally {
+      const all = { type: "unlock", start: 0n, end: (1n << 63n) - 1n, pid: 0 } as const;
+      await this.#parts.meta.setlk(ino, owner, all);
+    }
+  }
+
+  async #releaseFlock(ino: Ino, fh: bigint, owner: bigint): Promise<void> {
+    await this.#parts.meta.flock(ino, owner, "unlock").catch(() => undefined);
+    await this.#files.release(ino, fh);
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#parts.data.close();
+    } finally {
+      await this.#parts.meta.close();
+    }
+  }
+}
