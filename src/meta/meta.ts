@@ -73,6 +73,13 @@ export interface Meta {
    * Records of one call that share a slice id are counted in `sliceRef`.
    */
   commitSlices(commits: readonly SliceCommit[]): Promise<CommitOutcome[]>;
+  /**
+   * Puts a new slice in the place of a chunk's oldest records. Chunks given together share one slice, for the slices they
+   * replaced are noted down under its id.
+   *
+   * @returns for each whether its records were still those read; where none was, the slice is nobody's
+   */
+  compactChunks(replacements: readonly ChunkReplacement[]): Promise<boolean[]>;
   /** @throws FsError EFBIG, EPERM, ENOSPC */
   truncate(caller: Caller, ino: Ino, length: number, killSuidGid?: boolean): Promise<Attr>;
   /** `mode`: the FALLOC_FL_* bits. @throws FsError EOPNOTSUPP, EINVAL, EPERM */
@@ -157,6 +164,18 @@ export interface Copied {
   readonly attr: Attr;
 }
 
+/** One chunk of a compaction. */
+export interface ChunkReplacement {
+  readonly ino: Ino;
+  readonly chunkIndex: number;
+  /** The oldest records, as they were read. */
+  readonly read: readonly Slice[];
+  /** How many of them, from the oldest, stay as they are. */
+  readonly kept: number;
+  /** The record that replaces the others. */
+  readonly slice: Slice;
+}
+
 /** What another session changed. Sent by its script, before its caller had the answer. */
 export interface Notice {
   /** Inodes whose attributes changed or that are gone. */
@@ -165,6 +184,8 @@ export interface Notice {
   readonly entries: readonly { readonly parent: Ino; readonly name: Buffer }[];
   /** Inodes whose data changed. */
   readonly data: readonly Ino[];
+  /** Inodes whose data lies elsewhere now, in slices of a compaction; it is the same. */
+  readonly slices: readonly Ino[];
   /** Inodes whose extended attributes changed. */
   readonly xattrs: readonly Ino[];
 }

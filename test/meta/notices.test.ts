@@ -23,7 +23,7 @@ test("a message is decoded note by note, those of a newer client passed over", (
       Buffer.from("0000000000000007", "hex"),
       Buffer.from("65000000000000000102fe20", "hex"),
       Buffer.from(
-        "61000000000000000564000000000000000678000000000000000771000000000000000a6c0000000000000008",
+        "61000000000000000564000000000000000678000000000000000771000000000000000a6300000000000000096c0000000000000008",
         "hex",
       ),
     ]),
@@ -35,6 +35,7 @@ test("a message is decoded note by note, those of a newer client passed over", (
       entries: [{ parent: 1n, name: Buffer.from([0xfe, 0x20]) }],
       attrs: [5n],
       data: [6n],
+      slices: [9n],
       xattrs: [7n],
     },
     unlocked: [8n],

@@ -27,10 +27,17 @@ export function splitMessage(message: Buffer): { id: string; body: Buffer } | un
 export function decodeMessage(body: Buffer): Message {
   const attrs: Ino[] = [];
   const data: Ino[] = [];
+  const slices: Ino[] = [];
   const xattrs: Ino[] = [];
   const unlocked: Ino[] = [];
   const entries: { parent: Ino; name: Buffer }[] = [];
-  const lists: Readonly<Record<string, Ino[]>> = { a: attrs, d: data, x: xattrs, l: unlocked };
+  const lists: Readonly<Record<string, Ino[]>> = {
+    a: attrs,
+    d: data,
+    c: slices,
+    x: xattrs,
+    l: unlocked,
+  };
   let at = SID_BYTES;
   while (at + NOTE_BYTES <= body.length) {
     const kind = String.fromCharCode(body.readUInt8(at));
@@ -44,7 +51,11 @@ export function decodeMessage(body: Buffer): Message {
       lists[kind]?.push(ino);
     }
   }
-  return { sid: body.readBigUInt64BE(0), notice: { attrs, entries, data, xattrs }, unlocked };
+  return {
+    sid: body.readBigUInt64BE(0),
+    notice: { attrs, entries, data, slices, xattrs },
+    unlocked,
+  };
 }
 
 /** Orders stream ids, `<milliseconds>-<number>`. */

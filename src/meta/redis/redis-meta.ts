@@ -2,6 +2,7 @@ import type { Maybe } from "../../base/maybe.ts";
 import type { Format } from "../format.ts";
 import type {
   Changed,
+  ChunkReplacement,
   Copied,
   DirBatch,
   FilePosition,
@@ -13,6 +14,7 @@ import type {
 } from "../meta.ts";
 import type * as types from "../types.ts";
 import { forgetOpen } from "./cleanup.ts";
+import { compactChunks } from "./compact.ts";
 import type { MetaContext } from "./context.ts";
 import * as creating from "./create.ts";
 import * as data from "./data.ts";
@@ -95,6 +97,9 @@ export class RedisMeta implements Meta {
   }
   commitSlices(commits: readonly types.SliceCommit[]): Promise<types.CommitOutcome[]> {
     return data.commitSlices(this.#context, commits);
+  }
+  compactChunks(replacements: readonly ChunkReplacement[]): Promise<boolean[]> {
+    return compactChunks(this.#context, replacements);
   }
   truncate(caller: Caller, ino: Ino, length: number, killSuidGid = false): Promise<Attr> {
     return data.truncate(this.#context, caller, ino, { length, killSuidGid });
