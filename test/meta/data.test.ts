@@ -209,6 +209,32 @@ test("lengths end at 2^53, and up to there they are exact", async () => {
   assert.equal(await volume.redis.get("usedSpace"), "4096");
 });
 
+test("truncating over very many chunks zeroes those that are there", async () => {
+  await using volume = await makeVolume();
+  const { meta } = await volume.open();
+  const ino = await makeFile(meta, "f");
+  const far = 2 ** 50;
+  await meta.commitSlices([
+    write(ino, far, 100, 1n),
+    write(ino, far / 2, 100, 2n),
+    write(ino, 0, 100, 3n),
+  ]);
+  assert.equal((await meta.truncate(ROOT_CALLER, ino, 10)).length, 10);
+  assert.deepEqual(await records(volume, ino, 0), [
+    [0, 3, 100, 0, 100],
+    [10, 0, 0, 0, CHUNK_SIZE - 10],
+  ]);
+  assert.deepEqual((await records(volume, ino, far / 2 / CHUNK_SIZE)).at(-1), [
+    0,
+    0,
+    0,
+    0,
+    CHUNK_SIZE,
+  ]);
+  assert.deepEqual((await records(volume, ino, far / CHUNK_SIZE)).at(-1), [0, 0, 0, 0, 100]);
+  assert.equal((await volume.redis.keys("c*")).length, 3);
+});
+
 test("a file with two names counts in both folders", async () => {
   await using volume = await makeVolume();
   const { meta } = await volume.open();

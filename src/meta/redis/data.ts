@@ -21,6 +21,9 @@ const ZERO_RANGE = 0x10;
 /** Copied in one call at most: distances in a script's records are 32 bits. */
 const COPY_MAX = 2 ** 32 - CHUNK_SIZE;
 
+/** Keys looked at in one go. */
+const SCAN = 10_000;
+
 export async function readChunk(context: MetaContext, ino: Ino, index: number): Promise<Slice[]> {
   return (await rawChunk(context, ino, index)).map(decodeSlice);
 }
@@ -69,13 +72,28 @@ export async function truncate(
   ino: Ino,
   { length, killSuidGid }: { length: number; killSuidGid: boolean },
 ): Promise<Attr> {
-  const reply = await context.answers.change(
-    "truncate",
-    [`i${ino}`],
-    [ino.toString(), length, context.format().Capacity, killSuidGid ? 1 : 0],
-    caller.unique,
-  );
-  return attr(reply);
+  const args = [ino.toString(), length, context.format().Capacity, killSuidGid ? 1 : 0];
+  let chunks: (string | number)[] = [];
+  for (;;) {
+    const change = [...args, ...chunks];
+    const reply = await context.answers.change("truncate", [`i${ino}`], change, caller.unique);
+    if (Buffer.isBuffer(reply)) return attr(reply);
+    chunks = [integer(list(reply)[1]), ...(await chunkIndexes(context, ino))];
+  }
+}
+
+/** Which chunks of a file there are; a look at all keys of the database, without stopping the server. */
+async function chunkIndexes(context: MetaContext, ino: Ino): Promise<number[]> {
+  const found = new Set<number>();
+  let cursor = "0";
+  do {
+    const scan = (): Promise<[string, string[]]> =>
+      context.client.scan(cursor, "MATCH", `c${ino}_*`, "COUNT", SCAN);
+    const [next, keys] = await context.answers.ask("truncate", scan);
+    cursor = next;
+    for (const key of keys) found.add(Number(key.slice(key.indexOf("_") + 1)));
+  } while (cursor !== "0");
+  return [...found];
 }
 
 export async function fallocate(

@@ -1,7 +1,8 @@
 -- uses prelude data
 -- Gives a file another length. What is cut off or added becomes zeros.
---   KEYS  i<ino>      ARGV  inode, new length, most bytes of the volume (0: no limit), 1 to drop suid and sgid
---   reply attr        errors ENOENT EPERM EISDIR ENOSPC EFBIG ESTALE
+--   KEYS  i<ino>      ARGV  inode, new length, most bytes of the volume (0: no limit), 1 to drop suid and sgid,
+--                           then where chunks by the ten thousand are concerned: the length that was found, and the chunks there are
+--   reply attr, or {"many", length} where these are asked for        errors ENOENT EPERM EISDIR ENOSPC EFBIG ESTALE
 if fenced() then return fail('ESTALE', 'truncate') end
 local ino, length = ARGV[9], tonumber(ARGV[10])
 local attr = call('GET', KEYS[3])
@@ -16,16 +17,12 @@ if length ~= old then
     local from, to = math.min(length, old), math.max(length, old)
     local first, last = math.floor(from / CHUNK), math.floor(to / CHUNK)
     if last - first > 10000 then
+        if ARGV[13] ~= dec(old) then return {'many', dec(old)} end
         push_zeros(ino, from, (first + 1) * CHUNK)
-        local cursor = '0'
-        repeat
-            local found = call('SCAN', cursor, 'MATCH', 'c' .. ino .. '_*', 'COUNT', 10000)
-            cursor = found[1]
-            for _, key in ipairs(found[2]) do
-                local index = tonumber(string.match(key, '_(%d+)$'))
-                if index > first and index < last then call('RPUSHX', key, hole(0, CHUNK)) end
-            end
-        until cursor == '0'
+        for i = 14, #ARGV do
+            local index = tonumber(ARGV[i])
+            if index > first and index < last then call('RPUSHX', chunk_key(ino, index), hole(0, CHUNK)) end
+        end
         if to > last * CHUNK then call('RPUSH', chunk_key(ino, last), hole(0, to - last * CHUNK)) end
     else
         push_zeros(ino, from, to)
