@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 TESTS := test/tidy.test.ts $(shell find test -name '*.test.ts' -not -path 'test/docker/*' -not -name tidy.test.ts | LC_ALL=C sort)
-DOCKER_TESTS := $(shell find test/docker -name '*.test.ts' | LC_ALL=C sort)
+DOCKER_TESTS := $(shell find test -path 'test/docker/*' -name '*.test.ts' | LC_ALL=C sort)
 # Test files side by side; each starts servers and mounts of its own.
 JOBS ?= 2
 
@@ -15,7 +15,7 @@ help: ## what can be made
 
 run: ## start the driver on the embedded default and show it at work
 	@test/support/install.sh run
-	@exec node plugin/demo.ts
+	@exec node src/driver/demo.ts
 
 test: ## install what is missing, check the sources, run all tests
 	@test/support/install.sh test
