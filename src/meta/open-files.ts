@@ -3,9 +3,17 @@ import type { Ino } from "./types.ts";
 /** Which inodes this mount has open, and how often: one that is open outlives its last name. */
 export class OpenFiles {
   readonly #handles = new Map<Ino, number>();
+  readonly #onOpened: (ino: Ino) => void;
+
+  /** `onOpened` is told the first handle of each inode. */
+  constructor(onOpened: (ino: Ino) => void = () => undefined) {
+    this.#onOpened = onOpened;
+  }
 
   opened(ino: Ino): void {
-    this.#handles.set(ino, (this.#handles.get(ino) ?? 0) + 1);
+    const handles = this.#handles.get(ino) ?? 0;
+    this.#handles.set(ino, handles + 1);
+    if (handles === 0) this.#onOpened(ino);
   }
 
   /** @returns true when that was the last handle */

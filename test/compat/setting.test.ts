@@ -98,7 +98,7 @@ test("the official status shows our session, its fsck and gc find nothing wrong 
   );
   const ids = await Promise.all([meta.newSliceId(), meta.newSliceId(), meta.newSliceId()]);
   for (const id of ids) await block(id, 5000);
-  const [packed = 0n, own = 0n, appended = 0n] = ids;
+  const [packed, own, appended] = ids;
   await meta.commitSlices([
     record(a, packed, 5000),
     record(b, packed, 5000, 1000),

@@ -46,7 +46,10 @@ test("a removed file's data goes, chunk by chunk, also behind its last length", 
   await meta.truncate(ROOT_CALLER, ino, CHUNK_SIZE);
   await meta.unlink(ROOT_CALLER, ROOT_INO, Buffer.from("f"));
   await until("data gone", async () => (await leftovers(volume)).length === 0);
-  assert.deepEqual(deleted.map(({ id }) => id).toSorted(), [1n, 2n, 3n]);
+  assert.deepEqual(
+    deleted.map(({ id }) => id).toSorted((a, b) => Number(a - b)),
+    [1n, 2n, 3n],
+  );
   assert.deepEqual(await usage(volume), ["0", "0"]);
 });
 
@@ -110,7 +113,10 @@ test("the hourly jobs finish what others left, empty the old trash, and are done
   await until("jobs done", async () => (await volume.redis.hlen("delSlices")) === 1);
   await until("data gone", async () => (await volume.redis.exists("delfiles")) === 0);
   assert.deepEqual(await volume.redis.hkeys("delSlices"), [`21_${now}`]);
-  assert.deepEqual([...deleted, ...worker.deleted].map(({ id }) => id).toSorted(), [1n, 7n, 9n]);
+  assert.deepEqual(
+    [...deleted, ...worker.deleted].map(({ id }) => id).toSorted((a, b) => Number(a - b)),
+    [1n, 7n, 9n],
+  );
   assert.deepEqual(await volume.redis.hgetall("sliceRef"), { k2_100: "0" });
   assert.equal(await volume.redis.exists("d9223372032828243968", `i${ino}`, `i${folder}`), 0);
   assert.deepEqual(await usage(volume), ["4096", "1"]);

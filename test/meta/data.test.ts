@@ -266,7 +266,7 @@ test("slice ids and inodes are never handed out twice, and the root's number nev
   await using volume = await makeVolume();
   const opened = [(await volume.open()).meta, (await volume.open()).meta];
   const ids = await Promise.all(
-    Array.from({ length: 10_000 }, (_, index) => opened[index % 2]?.newSliceId()),
+    Array.from({ length: 10_000 }, async (_, index) => opened[index % 2]?.newSliceId()),
   );
   assert.equal(new Set(ids).size, 10_000);
   assert.equal(await makeFile(opened[0] as Meta, "first"), 2n);

@@ -4,6 +4,7 @@ import { TRASH_INO, TYPE_DIRECTORY } from "../limits.ts";
 import type { Caller, Ino } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { readdir } from "./lookup.ts";
+import { forgetInodes } from "./nameless.ts";
 import { remove, type Removal } from "./remove.ts";
 import { integer, list, text } from "./reply.ts";
 import { callScript } from "./scripts.ts";
@@ -24,10 +25,7 @@ const ROOT_USER: Caller = { uid: 0, gid: 0, pid: 0 };
 
 /** The last handle of an inode without a name was closed; `sid`: the session that kept it. */
 export async function forgetOpen(context: MetaContext, ino: Ino, sid = context.sid): Promise<void> {
-  const length = integer(
-    await context.answers.change("forget", [`i${ino}`, `session${sid}`], [ino.toString()]),
-  );
-  if (length >= 0) context.deletions.fileSoon(ino, length);
+  await forgetInodes(context, [ino], sid);
 }
 
 /** Does the hourly jobs that nobody else did, until the signal aborts. */

@@ -5,6 +5,7 @@ import type { OpenFiles } from "../open-files.ts";
 import type { Answers } from "./answers.ts";
 import type { Counters } from "./counters.ts";
 import type { Deletions } from "./deletions.ts";
+import type { Nameless } from "./nameless.ts";
 import type { LockWaits } from "./lock-waits.ts";
 import type { UsageCounters } from "./statfs.ts";
 
@@ -16,6 +17,7 @@ export interface MetaContext {
   readonly openFiles: OpenFiles;
   readonly lockWaits: LockWaits;
   readonly deletions: Deletions;
+  readonly nameless: Nameless;
   readonly listener: MetaListener;
   readonly sid: bigint;
   readonly trust: () => Trust;

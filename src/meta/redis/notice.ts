@@ -3,7 +3,7 @@ import type { Ino } from "../types.ts";
 
 /**
  * A message of the volume's channel, as `announce` in lua/prelude.lua makes it: `<stream id> <session u64><note>...`.
- * A note is a letter and an inode (u64): `a` attributes, `d` data, `x` extended attributes, `l` a lock was dropped;
+ * A note is a letter and an inode (u64): `a` attributes, `d` data, `x` extended attributes, `l` a lock was dropped, `u` the last name went;
  * `e` a name in that directory, followed by its length (u8) and bytes. The stream `notices` keeps the same without its id.
  */
 export interface Message {
@@ -11,6 +11,8 @@ export interface Message {
   readonly notice: Notice;
   /** Inodes of which somebody dropped a lock. */
   readonly unlocked: readonly Ino[];
+  /** Inodes without a name now, which whoever has them open must keep. */
+  readonly nameless: readonly Ino[];
 }
 
 const SID_BYTES = 8;
@@ -30,6 +32,7 @@ export function decodeMessage(body: Buffer): Message {
   const slices: Ino[] = [];
   const xattrs: Ino[] = [];
   const unlocked: Ino[] = [];
+  const nameless: Ino[] = [];
   const entries: { parent: Ino; name: Buffer }[] = [];
   const lists: Readonly<Record<string, Ino[]>> = {
     a: attrs,
@@ -37,6 +40,7 @@ export function decodeMessage(body: Buffer): Message {
     c: slices,
     x: xattrs,
     l: unlocked,
+    u: nameless,
   };
   let at = SID_BYTES;
   while (at + NOTE_BYTES <= body.length) {
@@ -54,7 +58,7 @@ export function decodeMessage(body: Buffer): Message {
   return {
     sid: body.readBigUInt64BE(0),
     notice: { attrs, entries, data, slices, xattrs },
-    unlocked,
+    unlocked, nameless,
   };
 }
 

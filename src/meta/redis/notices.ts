@@ -24,6 +24,8 @@ export interface NoticeListener {
   trustChanged(trust: Trust): void;
   /** Somebody dropped a lock of this inode; our own session too. */
   unlocked(ino: Ino): void;
+  /** Another session removed the last name of this inode. */
+  nameless(ino: Ino): void;
   /** A session came, or its record changed. */
   sessionsChanged(): void;
 }
@@ -214,10 +216,14 @@ export class Notices {
   }
 
   #announced(body: Buffer): void {
-    const { sid, notice, unlocked } = decodeMessage(body);
+    const { sid, notice, unlocked, nameless } = decodeMessage(body);
     for (const ino of unlocked) this.#options.listener.unlocked(ino);
-    if (sid === this.#options.sid) this.counts.own++;
-    else this.#options.listener.changed(notice);
+    if (sid === this.#options.sid) {
+      this.counts.own++;
+      return;
+    }
+    for (const ino of nameless) this.#options.listener.nameless(ino);
+    this.#options.listener.changed(notice);
   }
 }
 

@@ -6,11 +6,12 @@ import type { Meta, MetaListener } from "../meta.ts";
 import { OpenFiles } from "../open-files.ts";
 import { revealSecrets } from "../secrets.ts";
 import { Answers } from "./answers.ts";
-import { forgetOpen, hourlyJobs } from "./cleanup.ts";
+import { hourlyJobs } from "./cleanup.ts";
 import type { MetaContext } from "./context.ts";
 import { Counters } from "./counters.ts";
 import { Deletions } from "./deletions.ts";
 import { LockWaits } from "./lock-waits.ts";
+import { forgetInodes, Nameless } from "./nameless.ts";
 import { Notices, type NoticeListener } from "./notices.ts";
 import type { MetaOptions } from "./open.ts";
 import { RedisMeta } from "./redis-meta.ts";
@@ -49,6 +50,7 @@ export class OpenVolume {
   #beatAgain = false;
   #jobs: Promise<void> | undefined;
   #unreachable = false;
+  #companions = 0;
 
   /** @throws Error when the server refuses */
   static async start(
@@ -90,7 +92,8 @@ export class OpenVolume {
     const answers = new Answers(client, {
       sid,
       channel,
-      options: () => (this.#format.DirStats ? "d" : ""),
+      options: () => (this.#format.DirStats ? "d" : "") + (this.#companions > 0 ? "g" : ""),
+      makeRoom: () => this.#context.nameless.deleteNow(),
     });
     const deletions = new Deletions(client, (id, size) => listener.deleteSlice(id, size));
     const lockWaits = new LockWaits();
@@ -99,6 +102,7 @@ export class OpenVolume {
       answers,
       lockWaits,
       deletions,
+      nameless: new Nameless(() => this.#context),
       sid,
       listener,
       trust: () => this.#notices.trust,
@@ -106,7 +110,9 @@ export class OpenVolume {
         if (sid === 0n) throw new FsError("EROFS", action);
         return answers.ask(action, work);
       }),
-      openFiles: new OpenFiles(),
+      openFiles: new OpenFiles((ino) => {
+        this.#context.nameless.opened(ino);
+      }),
       usage: { usedBytes: 0, usedInodes: 0 },
       format: () => this.#format,
     };
@@ -130,10 +136,14 @@ export class OpenVolume {
       },
       trustChanged: (trust) => {
         lockWaits.wakeAll();
+        if (trust !== "none") this.#context.nameless.lookAtAll();
         this.#listener.trustChanged(trust);
       },
       unlocked: (ino) => {
         lockWaits.wake(ino);
+      },
+      nameless: (ino) => {
+        this.#context.nameless.removedElsewhere(ino);
       },
       sessionsChanged: () => {
         this.#beatSoon();
@@ -185,6 +195,7 @@ export class OpenVolume {
     const beat = await heartbeat(this.#client, this.#session, settled);
     if (!this.#isStillThere(beat)) return;
     this.#notices.silent = beat.silent;
+    this.#companions = beat.companions;
     this.#context.usage.usedBytes = beat.usedBytes;
     this.#context.usage.usedInodes = beat.usedInodes;
     if (sid === 0n) return;
@@ -193,6 +204,7 @@ export class OpenVolume {
       this.#listener.sessionLost?.();
     }
     if (!beat.fenced) await this.#context.answers.renew();
+    if (!beat.known) this.#context.nameless.lookAtAll();
     if (beat.dead.length > 0) await endDeadSessions(this.#sessionEnd(), sid, beat.dead);
   }
 
@@ -220,7 +232,7 @@ export class OpenVolume {
     return {
       client: context.client,
       answers: context.answers,
-      release: (ino, sid) => forgetOpen(context, ino, sid),
+      release: (inodes, sid) => forgetInodes(context, inodes, sid),
     };
   }
 
@@ -229,6 +241,7 @@ export class OpenVolume {
     this.#closing.abort();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#notices.close();
+    this.#context.nameless.close();
     const { sid, answers, deletions, client } = this.#context;
     try {
       await Promise.allSettled([this.#beating, this.#jobs]);

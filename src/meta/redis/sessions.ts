@@ -1,6 +1,5 @@
 import { hostname, networkInterfaces } from "node:os";
 import type { Redis } from "ioredis";
-import pLimit from "p-limit";
 import { log } from "../../base/log.ts";
 import { CLIENT_MARK, VERSION } from "../../base/version.ts";
 import type { Ino, SessionInfo } from "../types.ts";
@@ -16,7 +15,7 @@ const LIFE_HEARTBEATS = 5;
 /** Part of a heartbeat in which one client at most looks for dead sessions. */
 const CLEANUP_PART = 0.9;
 const LOCKS_AT_ONCE = 500;
-const RELEASES_AT_ONCE = 16;
+const RELEASES_AT_ONCE = 100;
 
 /** What a heartbeat saw. */
 export interface Beat {
@@ -30,6 +29,8 @@ export interface Beat {
   readonly fenced: boolean;
   /** Somebody is here who announces nothing. */
   readonly silent: boolean;
+  /** Other mounts that announce what they change. */
+  readonly companions: number;
   /** Sessions that are for us to end. */
   readonly dead: readonly bigint[];
 }
@@ -87,14 +88,15 @@ export async function heartbeat(
       ...[cleanUp ? Math.floor((CLEANUP_PART * periodMs) / 1000) : -1, `+${CLIENT_MARK}.`],
     ],
   );
-  const [setting, usedBytes, usedInodes, known, fence, silent, dead] = list(reply);
+  const [setting, usedBytes, usedInodes, known, fence, silent, companions, dead] = list(reply);
   return {
     setting: optionalBytes(setting)?.toString(),
     usedBytes: integer(usedBytes),
     usedInodes: integer(usedInodes),
     known: integer(known) === 1,
     fenced: integer(fence) === 1,
-    silent: integer(silent) === 1,
+    silent: integer(silent) > 0,
+    companions: integer(companions),
     dead: list(dead).map((one) => BigInt(text(one))),
   };
 }
@@ -103,8 +105,8 @@ export async function heartbeat(
 export interface SessionEnd {
   readonly client: Redis;
   readonly answers: Answers;
-  /** Deletes an inode that has no name left and that the session kept. */
-  readonly release: (ino: Ino, sid: bigint) => Promise<void>;
+  /** Gives up inodes without a name that the session kept. */
+  readonly release: (inodes: readonly Ino[], sid: bigint) => Promise<void>;
 }
 
 /**
@@ -124,9 +126,10 @@ export async function endSession(
   } while (left > 0);
   if (left < 0) return;
   if (dead) log.info({ sid: sid.toString() }, "cleaning up after a dead session");
-  const limit = pLimit(RELEASES_AT_ONCE);
-  const kept = await client.smembers(`session${sid}`);
-  await Promise.all(kept.map((ino) => limit(() => release(BigInt(ino), sid))));
+  const kept = (await client.smembers(`session${sid}`)).map(BigInt);
+  for (let at = 0; at < kept.length; at += RELEASES_AT_ONCE) {
+    await release(kept.slice(at, at + RELEASES_AT_ONCE), sid);
+  }
   await client
     .multi()
     .hdel("sessionInfos", sid.toString())

@@ -3,7 +3,7 @@
 --   ARGV  session ("0" read-only: nothing is written), now and end of life in seconds, its info (JSON),
 --         seconds between two clean-ups of dead sessions (-1: not by us), the mark of sessions that send notices
 --   reply {setting or false, used bytes, used inodes, 1 when the session was known still, 1 when its fence was there still,
---         1 when somebody sends no notices, {dead sessions to clean up}}
+--         how many sessions send no notices, how many others do, {dead sessions to clean up}}
 local sid, now, period = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 local known = sid == '0' or redis.call('ZSCORE', KEYS[1], sid)
 local fence = sid == '0' or redis.call('HEXISTS', KEYS[7], 'gen') == 1
@@ -18,12 +18,13 @@ if sid ~= '0' and setting then
         dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, 1000)
     end
 end
-local silent = 0
+local silent, companions = 0, 0
 local alive = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[2], '+inf')
 for first = 1, #alive, 1000 do
     for _, info in ipairs(redis.call('HMGET', KEYS[2], unpack(alive, first, math.min(first + 999, #alive)))) do
-        if not info or not string.find(info, ARGV[6], 1, true) then silent = 1 end
+        local ours = info and string.find(info, ARGV[6], 1, true)
+        if ours then companions = companions + 1 else silent = silent + 1 end
     end
 end
 return {setting, redis.call('GET', KEYS[4]) or '0', redis.call('GET', KEYS[5]) or '0', known and 1 or 0,
-    fence and 1 or 0, silent, dead}
+    fence and 1 or 0, silent, companions - (sid == '0' and 0 or 1), dead}

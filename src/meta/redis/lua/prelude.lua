@@ -107,8 +107,8 @@ local function touched(parent, forced)
     return put(put(parent, MTIME, NOW), CTIME, NOW), true
 end
 
--- What others must know: attributes 'a', data 'd' or only where it lies 'c', extended attributes 'x', a dropped lock 'l'
--- of an inode; an entry 'e'.
+-- What others must know: attributes 'a', data 'd' or only where it lies 'c', extended attributes 'x', a dropped lock 'l',
+-- a lost last name 'u' of an inode; an entry 'e'.
 local function note(kind, ino)
     notes[#notes + 1] = kind .. ino_bytes(ino)
 end

@@ -24,6 +24,9 @@ local function weight(attr)
     return length, align4k(length)
 end
 
+-- Somebody else may have it open: an inode without a name is kept for a grace by the session that removed it.
+local GRACE = string.find(ARGV[8], 'g', 1, true) ~= nil
+
 -- Takes one name's link from an inode. `to_trash`: hour's name, or '' to delete. `open`: held open by this session.
 -- Answers the attributes that are left, or false; and the length of data to delete, or -1.
 local function drop_link(parent, name, ino, attr, to_trash, open)
@@ -56,7 +59,8 @@ local function drop_link(parent, name, ino, attr, to_trash, open)
         if not single then call('HINCRBY', 'p' .. ino, parent, -1) end
         return attr, -1
     end
-    if kind == FILE and open then
+    if kind == FILE and (open or GRACE) then
+        note('u', ino)
         attr = put_u32(attr, NLINK, 0)
         call('SET', 'i' .. ino, attr)
         call('SADD', 'session' .. SID, ino)
