@@ -109,6 +109,7 @@ test("the hourly jobs finish what others left, empty the old trash, and are done
     .hset("delSlices", `20_${now - 30 * HOUR}`, Buffer.from("000000000000000200000064", "hex"))
     .hset("delSlices", `21_${now}`, Buffer.from("000000000000000200000064", "hex"))
     .exec();
+  await meta.close();
   const worker = await volume.open({ noBgjob: false, jobsAfterMs: 1 });
   await until("jobs done", async () => (await volume.redis.hlen("delSlices")) === 1);
   await until("data gone", async () => (await volume.redis.exists("delfiles")) === 0);
@@ -144,9 +145,64 @@ test("a tree that was cut off a day ago is deleted, a younger one is not", async
     now,
     String(trees[1]),
   );
+  await meta.close();
   await volume.open({ noBgjob: false, jobsAfterMs: 1 });
   await until("old tree gone", async () => (await volume.redis.zcard("detachedNodes")) === 1);
   assert.equal(await volume.redis.exists(`i${trees[0]}`, `d${trees[0]}`), 0);
   assert.equal(await volume.redis.exists(`i${trees[1]}`, `d${trees[1]}`), 2);
   assert.deepEqual(await usage(volume), [String(3 * 4096), "3"]);
+});
+
+test("a file open on another mount outlives its name there, until its last close", async () => {
+  await using volume = await makeVolume({ trashDays: 0 });
+  const [one, two, three] = [await volume.open(), await volume.open(), await volume.open()];
+  for (const { meta } of [one, two, three]) await until("trust", () => meta.trust === "long");
+  const [ino, other] = [await make(one.meta, ROOT_INO, "f"), await make(one.meta, ROOT_INO, "g")];
+  await one.meta.commitSlices([write(ino, 0, 1n), write(other, 0, 2n)]);
+  for (const { meta } of [two, three]) meta.openFiles.opened(ino);
+  await one.meta.unlink(ROOT_CALLER, ROOT_INO, Buffer.from("f"));
+  await one.meta.rename(ROOT_CALLER, {
+    fromParent: ROOT_INO,
+    fromName: Buffer.from("g"),
+    toParent: ROOT_INO,
+    toName: Buffer.from("h"),
+    flags: 0,
+  });
+  const keeps = async ({ meta }: typeof one): Promise<boolean> =>
+    (await volume.redis.sismember(`session${meta.sid}`, ino.toString())) === 1;
+  await until("kept by those who have it open", async () => (await keeps(two)) && keeps(three));
+  await one.meta.close();
+  assert.equal((await two.meta.getattr(ino)).nlink, 0);
+  two.meta.openFiles.closed(ino);
+  await two.meta.forgetOpen(ino);
+  assert.equal((await three.meta.readChunk(ino, 0)).length, 1);
+  three.meta.openFiles.closed(ino);
+  await three.meta.forgetOpen(ino);
+  await until(
+    "gone",
+    async () => (await volume.redis.exists(`i${ino}`, `c${ino}_0`, "delfiles")) === 0,
+  );
+  assert.deepEqual(three.deleted, [{ id: 1n, size: 100 }]);
+  assert.deepEqual(await usage(volume), ["4096", "1"]);
+});
+
+test("a file nobody has open goes after the grace, or at once when its room is needed", async () => {
+  await using volume = await makeVolume({ trashDays: 0, capacityBytes: 8192 });
+  const [one, two] = [await volume.open(), await volume.open()];
+  for (const { meta } of [one, two]) await until("trust", () => meta.trust === "long");
+  const remove = async (name: string): Promise<void> => {
+    await make(one.meta, ROOT_INO, name);
+    await one.meta.unlink(ROOT_CALLER, ROOT_INO, Buffer.from(name));
+  };
+  await remove("a");
+  await remove("b");
+  assert.deepEqual(await usage(volume), ["8192", "2"]);
+  const ino = await make(one.meta, ROOT_INO, "c");
+  assert.deepEqual(await usage(volume), ["4096", "1"]);
+  await remove("d");
+  const [outcome] = await one.meta.commitSlices([write(ino, 0, 1n, 8192)]);
+  assert.ok(outcome !== undefined && "attr" in outcome);
+  await one.meta.truncate(ROOT_CALLER, ino, 0);
+  await remove("e");
+  await until("grace over", async () => (await volume.redis.get("totalInodes")) === "1");
 });

@@ -39,6 +39,7 @@ test("a message is decoded note by note, those of a newer client passed over", (
       xattrs: [7n],
     },
     unlocked: [8n],
+    nameless: [],
   });
   assert.equal(splitMessage(Buffer.alloc(0)), undefined);
 });

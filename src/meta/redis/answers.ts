@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { FsError } from "../../base/fs-error.ts";
 import { log } from "../../base/log.ts";
@@ -21,6 +22,8 @@ export interface ChangeContext {
   readonly channel: string;
   /** Letters the prelude knows: `d` directory statistics. */
   readonly options: () => string;
+  /** Frees space that waits to be freed; false where none does. */
+  readonly makeRoom?: () => Promise<boolean>;
 }
 
 export class Answers {
@@ -33,6 +36,8 @@ export class Answers {
   #ready: Promise<void>;
   #lost = 0;
   #next = 1;
+  /** Begins the names of changes that have no number: never those of an earlier process. */
+  readonly #unnamed = `${randomBytes(6).toString("base64")}-`;
   #closed = false;
 
   constructor(client: Redis, context: ChangeContext) {
@@ -74,8 +79,24 @@ export class Answers {
     args: readonly Argument[],
     number?: bigint | string,
   ): Promise<unknown> {
-    if (this.#context.sid === 0n) throw new FsError("EROFS", name);
-    const id = number === undefined ? `-${this.#next++}` : number.toString();
+    const { sid, makeRoom } = this.#context;
+    if (sid === 0n) throw new FsError("EROFS", name);
+    const id = number === undefined ? `${this.#unnamed}${this.#next++}` : number.toString();
+    try {
+      return await this.#inSlot(name, keys, args, id);
+    } catch (error) {
+      const full = error instanceof FsError && error.code === "ENOSPC";
+      if (!full || (await makeRoom?.()) !== true) throw error;
+      return this.#inSlot(name, keys, args, id);
+    }
+  }
+
+  async #inSlot(
+    name: string,
+    keys: readonly string[],
+    args: readonly Argument[],
+    id: string,
+  ): Promise<unknown> {
     const slot = this.#free.pop() ?? (await this.#slot());
     try {
       return await this.#execute(name, keys, args, { id, slot });

@@ -38,23 +38,47 @@ async function rawChunk(context: MetaContext, ino: Ino, index: number): Promise<
   });
 }
 
-/** The first slice's id names the change: sent again after a crash, the same records must go together again. */
+/**
+ * The first slice's id names the change: sent again after a crash, the same records must go together again. Where the volume
+ * is full but space waits to be freed, what was refused is tried once more.
+ */
 export async function commitSlices(
   context: MetaContext,
   commits: readonly SliceCommit[],
+): Promise<CommitOutcome[]> {
+  const outcomes = await commit(context, commits);
+  const refused = commits.filter((_, index) => isFull(outcomes[index]));
+  if (refused.length === 0 || !(await context.nameless.deleteNow())) return outcomes;
+  const pushed = commits.filter((_, index) => !isFailed(outcomes[index]));
+  const slices = new Set(pushed.map(({ slice }) => slice.id));
+  const again = await commit(context, refused, slices);
+  return outcomes.map((outcome) => (isFull(outcome) ? (again.shift() ?? outcome) : outcome));
+}
+
+function isFailed(outcome: CommitOutcome | undefined): boolean {
+  return outcome === undefined || "error" in outcome;
+}
+
+function isFull(outcome: CommitOutcome | undefined): boolean {
+  if (outcome === undefined || !("error" in outcome)) return false;
+  return outcome.error instanceof FsError && outcome.error.code === "ENOSPC";
+}
+
+async function commit(
+  context: MetaContext,
+  commits: readonly SliceCommit[],
+  referred?: ReadonlySet<bigint>,
 ): Promise<CommitOutcome[]> {
   const keys = new Set<string>();
   const args: Argument[] = [context.format().Capacity];
   for (const { ino, chunkIndex, slice, mtime, append } of commits) {
     keys.add(`i${ino}`).add(`c${ino}_${chunkIndex}`);
     args.push(ino.toString(), chunkIndex, encodeSlice(slice), packTime(mtime));
-    args.push(append === true ? 1 : 0);
+    args.push((append === true ? 1 : 0) + (referred?.has(slice.id) === true ? 2 : 0));
   }
-  const number = `slice ${commits[0]?.slice.id}`;
-  const outcomes = list(
-    await context.answers.change("commit", [...keys, "sliceRef"], args, number),
-  );
-  return outcomes.map(commitOutcome);
+  const number = `${referred === undefined ? "slice" : "again"} ${commits[0]?.slice.id}`;
+  const reply = await context.answers.change("commit", [...keys, "sliceRef"], args, number);
+  return list(reply).map(commitOutcome);
 }
 
 function commitOutcome(reply: unknown): CommitOutcome {

@@ -58,7 +58,8 @@ export function decodeMessage(body: Buffer): Message {
   return {
     sid: body.readBigUInt64BE(0),
     notice: { attrs, entries, data, slices, xattrs },
-    unlocked, nameless,
+    unlocked,
+    nameless,
   };
 }
 

@@ -1,7 +1,7 @@
 import { FsError } from "../../base/fs-error.ts";
 import { decodeDentry } from "../dentry.ts";
 import type { Removed, Rename, Renamed } from "../meta.ts";
-import type { Caller, Ino } from "../types.ts";
+import type { Attr, Caller, Ino } from "../types.ts";
 import { trashHour, type MetaContext } from "./context.ts";
 import { attr, bytes, integer, list, optionalAttr, optionalBytes } from "./reply.ts";
 
@@ -50,7 +50,9 @@ export async function remove(
     }
     const length = integer(reply[2]);
     if (length >= 0) context.deletions.fileSoon(ino, length);
-    return { ino, attr: optionalAttr(reply[0]), parentAttr: attr(reply[1]) };
+    const left = optionalAttr(reply[0]);
+    if (left !== undefined) keptOpen(context, ino, left);
+    return { ino, attr: left, parentAttr: attr(reply[1]) };
   }
   throw new FsError("EIO", "remove a name that keeps changing");
 }
@@ -84,15 +86,22 @@ export async function rename(context: MetaContext, caller: Caller, move: Rename)
     }
     const length = integer(reply[4]);
     if (length >= 0) context.deletions.fileSoon(target, length);
+    const left = optionalAttr(reply[1]);
+    if (left !== undefined) keptOpen(context, target, left);
     return {
       ino,
       attr: attr(reply[0]),
-      target: target === 0n ? undefined : { ino: target, attr: optionalAttr(reply[1]) },
+      target: target === 0n ? undefined : { ino: target, attr: left },
       fromParentAttr: attr(reply[2]),
       toParentAttr: attr(reply[3]),
     };
   }
   throw new FsError("EIO", "rename a name that keeps changing");
+}
+
+/** A file that lost its last name but is there still: another mount may have it open, if this one has not. */
+function keptOpen(context: MetaContext, ino: Ino, left: Attr): void {
+  if (left.nlink === 0 && !context.openFiles.has(ino)) context.nameless.removedHere(ino);
 }
 
 function isKnown(reply: unknown[]): boolean {

@@ -1,7 +1,8 @@
 -- uses prelude data
 -- Appends slice records to chunks of any files. Each record has its own outcome.
 --   ARGV  most bytes of the volume (0: no limit), then for each record:
---         inode, chunk index, the 24 bytes of the record, mtime (12 bytes), 1 when it belongs at the file's end
+--         inode, chunk index, the 24 bytes of the record, mtime (12 bytes), and how:
+--         1 when it belongs at the file's end, plus 2 when its slice is referred to already
 --   reply {{attr, offset where it landed, records in its chunk} or an errno's name, ...}
 --   errors ESTALE
 if fenced() then return fail('ESTALE', 'commit') end
@@ -9,10 +10,11 @@ local most = tonumber(ARGV[9])
 local outcomes, pushed = {}, {}
 for at = 10, #ARGV, 5 do
     local ino, index, record, mtime = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
+    local append, again = ARGV[at + 4] % 2 == 1, tonumber(ARGV[at + 4]) >= 2
     local attr = call('GET', 'i' .. ino)
     local length = struct.unpack('>I4', record, 21)
     local offset = index * CHUNK + struct.unpack('>I4', record, 1)
-    if attr and ARGV[at + 4] == '1' then offset = length_of(attr) end
+    if attr and append then offset = length_of(attr) end
     local outcome
     if not attr then
         outcome = 'ENOENT'
@@ -26,7 +28,7 @@ for at = 10, #ARGV, 5 do
         local id, size = unpack64(record, 5), struct.unpack('>I4', record, 13)
         local key = 'k' .. dec(id) .. '_' .. dec(size)
         local records, pieces = push_at(ino, offset, record)
-        if id ~= 0 then pushed[key] = (pushed[key] or 0) + pieces end
+        if id ~= 0 then pushed[key] = (pushed[key] or (again and 1 or 0)) + pieces end
         attr = put(put(attr, MTIME, mtime), CTIME, NOW)
         attr = grown(ino, attr, math.max(length_of(attr), offset + length))
         call('SET', 'i' .. ino, attr)
