@@ -283,3 +283,35 @@ test("statfs counts what is there against the limits", async () => {
     availableInodes: 99,
   });
 });
+
+test("appends are committed once each, however often the connection is cut", async () => {
+  await using volume = await makeVolume();
+  const { meta } = await volume.open();
+  const ino = await makeFile(meta, "log");
+  const cut = async (): Promise<void> => {
+    for (let round = 0; round < 10; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await volume.redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    }
+  };
+  const append = async (first: number): Promise<number[]> => {
+    const offsets: number[] = [];
+    for (let id = first; id < first + 100; id++) {
+      const [outcome] = await meta.commitSlices([
+        { ...write(ino, 0, 10, BigInt(id)), append: true },
+      ]);
+      assert.ok(outcome !== undefined && "attr" in outcome);
+      offsets.push(outcome.offset);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return offsets;
+  };
+  const [one, two, three] = await Promise.all([append(1), append(101), append(201), cut()]);
+  const offsets = [...one, ...two, ...three].toSorted((x, y) => x - y);
+  assert.deepEqual(
+    offsets,
+    Array.from({ length: 300 }, (_, index) => index * 10),
+  );
+  assert.equal((await meta.getattr(ino)).length, 3000);
+  assert.equal((await meta.readChunk(ino, 0)).length, 300);
+});
