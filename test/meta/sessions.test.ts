@@ -90,7 +90,7 @@ test("a mount that just connected ends nobody's session", async () => {
 
 test("a mount whose session was ended by somebody is registered again and goes on", async () => {
   await using volume = await makeVolume();
-  const { meta, lost } = await volume.open({ heartbeatMs: 300 });
+  const { meta, lost } = await volume.open();
   await meta.flock(8n, 1n, "write");
   const sid = meta.sid.toString();
   await volume.redis

@@ -22,6 +22,8 @@ export interface ChangeContext {
   readonly channel: string;
   /** Letters the prelude knows: `d` directory statistics. */
   readonly options: () => string;
+  /** Called when the fence is not ours: perhaps the session was ended by somebody. */
+  readonly fenced?: () => void;
   /** Frees space that waits to be freed; false where none does. */
   readonly makeRoom?: () => Promise<boolean>;
 }
@@ -156,6 +158,7 @@ export class Answers {
     { attempt, end }: { attempt: number; end: number },
   ): Promise<void> {
     if (error instanceof FsError && error.code !== "ESTALE") throw error;
+    if (error instanceof FsError) this.#context.fenced?.();
     const fencedBefore = error instanceof FsError && attempt > 8;
     if (this.#closed || Date.now() > end || fencedBefore) {
       throw new FsError("EIO", action, { cause: error });

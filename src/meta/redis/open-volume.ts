@@ -93,6 +93,9 @@ export class OpenVolume {
       sid,
       channel,
       options: () => (this.#format.DirStats ? "d" : "") + (this.#companions > 0 ? "g" : ""),
+      fenced: () => {
+        this.#beatSoon();
+      },
       makeRoom: () => this.#context.nameless.deleteNow(),
     });
     const deletions = new Deletions(client, (id, size) => listener.deleteSlice(id, size));
