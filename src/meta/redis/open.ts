@@ -22,6 +22,11 @@ export interface MetaOptions {
   readonly lastNotice?: string | undefined;
 }
 
+/** A connection that the caller closes. @throws Error in one sentence: no server, wrong password */
+export async function openRedis(url: string): Promise<Redis> {
+  return connectRedis(parseMetaUrl(url));
+}
+
 /**
  * The settings of a volume, with a connection that the caller closes.
  *

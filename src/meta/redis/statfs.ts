@@ -1,3 +1,4 @@
+import type { Redis } from "ioredis";
 import type { Format } from "../format.ts";
 import type { VolumeUsage } from "../types.ts";
 import type { MetaContext } from "./context.ts";
@@ -21,16 +22,24 @@ const UNLIMITED_INODES = 10 * 2 ** 20;
 export async function statfs(context: MetaContext): Promise<VolumeUsage> {
   const patience = Promise.withResolvers<void>();
   const timer = setTimeout(patience.resolve, PATIENCE_MS);
-  readUsage(context).then(patience.resolve, patience.resolve);
+  refresh(context).then(patience.resolve, patience.resolve);
   await patience.promise;
   clearTimeout(timer);
   return usageOf(context.format(), context.usage);
 }
 
-async function readUsage(context: MetaContext): Promise<void> {
-  const [space, inodes] = await context.client.mget("usedSpace", "totalInodes");
-  context.usage.usedBytes = Number(space ?? 0);
-  context.usage.usedInodes = Number(inodes ?? 0);
+async function refresh({ client, usage }: MetaContext): Promise<void> {
+  Object.assign(usage, await readCounters(client));
+}
+
+/** The same for a volume that is not mounted here. */
+export async function readUsage(client: Redis, format: Format): Promise<VolumeUsage> {
+  return usageOf(format, await readCounters(client));
+}
+
+async function readCounters(client: Redis): Promise<UsageCounters> {
+  const [space, inodes] = await client.mget("usedSpace", "totalInodes");
+  return { usedBytes: Number(space ?? 0), usedInodes: Number(inodes ?? 0) };
 }
 
 /** What df shows of these limits and counters. */

@@ -1,0 +1,77 @@
+import { Command, CommanderError, type OutputConfiguration } from "commander";
+import { log } from "../base/log.ts";
+import { VERSION } from "../base/version.ts";
+import { formatCommand } from "./commands/format.ts";
+import { mountCommand } from "./commands/mount.ts";
+import { statusCommand } from "./commands/status.ts";
+import { umountCommand } from "./commands/umount.ts";
+import { versionCommand } from "./commands/version.ts";
+import { withoutGoSwitches } from "./options.ts";
+
+/** The command line: its commands as JuiceFS groups them, and what all of them share. */
+
+const LEVELS = ["verbose", "debug", "trace", "quiet"] as const;
+
+/** @throws Error in one sentence */
+export async function runProgram(args: readonly string[]): Promise<void> {
+  const program = new Command("juicefs")
+    .description("A POSIX file system on Redis and object storage")
+    .version(VERSION, "-V, --version")
+    .helpCommand("help [command]", "show what a command takes")
+    .configureHelp({ showGlobalOptions: false })
+    .exitOverride()
+    .configureOutput(QUIET);
+  const groups: Readonly<Record<string, readonly Command[]>> = {
+    "ADMIN:": [formatCommand()],
+    "INSPECTOR:": [statusCommand()],
+    "SERVICE:": [mountCommand(), umountCommand()],
+    "TOOL:": [versionCommand()],
+  };
+  for (const [heading, commands] of Object.entries(groups)) {
+    program.commandsGroup(heading);
+    for (const command of commands) program.addCommand(shared(command));
+  }
+  for (const command of program.commands) command.hook("preAction", () => setLevel(command));
+  try {
+    await program.parseAsync(withoutGoSwitches(args, switchesOf(program)), { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw new Error(sentence(error), { cause: error });
+  }
+}
+
+/** What goes wrong is told once, by `main.ts`. */
+const QUIET: OutputConfiguration = { outputError: () => undefined };
+
+function shared(command: Command): Command {
+  return command
+    .exitOverride()
+    .configureOutput(QUIET)
+    .optionsGroup("GLOBAL:")
+    .option("-v, --verbose", "say more")
+    .option("--debug", "say more")
+    .option("--trace", "say everything")
+    .option("-q, --quiet", "say what is wrong only")
+    .option("--no-agent", "accepted; there is no agent here")
+    .option("--no-color", "accepted; colours are for terminals only");
+}
+
+function setLevel(command: Command): void {
+  const options: Record<string, unknown> = command.opts();
+  const level = LEVELS.find((name) => options[name] === true);
+  if (level === "quiet") log.level = "error";
+  else if (level !== undefined) log.level = level === "trace" ? "trace" : "debug";
+}
+
+function switchesOf(program: Command): Set<string> {
+  const names = program.commands.flatMap((command) =>
+    command.options.filter((option) => option.isBoolean()).map((option) => option.name()),
+  );
+  return new Set(names);
+}
+
+function sentence(error: CommanderError): string {
+  const text = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+  const wrongValue = /argument '.*' is invalid\. (.*)$/.exec(text);
+  return wrongValue?.[1] ?? `${text}; juicefs help lists what there is`;
+}

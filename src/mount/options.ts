@@ -1,0 +1,34 @@
+import type { MountValues } from "../options/mount.ts";
+
+/** What `-o` means to us; what it does not is passed on to mount(8). */
+
+/** Acted on here, or without a meaning: everybody is let in, and the kernel checks permissions. */
+const OURS = new Set([
+  ...["rw", "ro", "allow_other", "allow_root", "async_dio", "debug", "nonempty", "writeback_cache"],
+]);
+
+function given(values: MountValues): string[] {
+  return values.o.split(",").filter((option) => option !== "");
+}
+
+export function isReadOnly(values: MountValues): boolean {
+  return values["read-only"] || given(values).includes("ro");
+}
+
+export function wantsWritebackCache(values: MountValues): boolean {
+  return given(values).includes("writeback_cache");
+}
+
+/** True where a mountpoint that is not empty may be covered. */
+export function allowsNonempty(values: MountValues): boolean {
+  return given(values).includes("nonempty");
+}
+
+/** The options for mount(8), besides those of the descriptor. */
+export function kernelOptions(values: MountValues): string[] {
+  return [
+    ...["allow_other", "default_permissions"],
+    ...(isReadOnly(values) ? ["ro"] : []),
+    ...given(values).filter((option) => !OURS.has(option)),
+  ];
+}

@@ -1,0 +1,99 @@
+import { log } from "../base/log.ts";
+import { has, type Negotiated } from "../fuse/init.ts";
+import { KernelNotifier } from "../fuse/notify.ts";
+import { FuseSession } from "../fuse/session.ts";
+import { openVolume, type OpenedVolume } from "../volume/open.ts";
+import { operationsOf } from "./adapter.ts";
+import { kernelCaches } from "./kernel-caches.ts";
+import type { MountConfig, Succession, ToServer, ToSupervisor } from "./messages.ts";
+import { isReadOnly } from "./options.ts";
+
+/**
+ * The serving process of a mount: inherits the descriptor of /dev/fuse twice (3 is read, 4 is written), opens the volume and
+ * answers the kernel until the file system is unmounted. Started by a supervisor, which it talks to over the channel that
+ * Node makes. It ends with 0 only when everything is stored.
+ */
+
+const DEVICE = { requests: 3, replies: 4 };
+/** Tells a supervisor that starting again would help nothing. */
+const EXIT_FAILED = 2;
+
+class Server {
+  #volume: OpenedVolume | undefined;
+
+  async take(message: ToServer): Promise<void> {
+    switch (message.kind) {
+      case "open":
+        await this.#open(message.config, message.after);
+        break;
+      case "serve":
+        await this.#serve(message.negotiated, false);
+        break;
+      case "leave":
+        await this.#volume?.vfs.close();
+        end(0);
+        break;
+      case "ping":
+        tell({ kind: "pong" });
+    }
+  }
+
+  async #open(config: MountConfig, after: Succession | undefined): Promise<void> {
+    try {
+      this.#volume = await openVolume(config.metaUrl, {
+        ...{ mountpoint: config.mountpoint, values: config.values },
+        readOnly: isReadOnly(config.values),
+        sid: after === undefined ? undefined : BigInt(after.sid),
+        gone: (reason) => {
+          tell({ kind: "gone", reason });
+        },
+      });
+    } catch (error) {
+      tell({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+      end(EXIT_FAILED);
+      return;
+    }
+    const { format, sid } = this.#volume;
+    tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
+    if (after !== undefined) await this.#serve(after.negotiated, true);
+  }
+
+  async #serve(negotiated: Negotiated, successor: boolean): Promise<void> {
+    const volume = this.#volume;
+    if (volume === undefined) throw new Error("Asked to serve before a volume was opened");
+    const notifier = new KernelNotifier(DEVICE.replies, {
+      expireOnly: has(negotiated, "HAS_EXPIRE_ONLY"),
+    });
+    volume.setKernel(kernelCaches(notifier));
+    const session = new FuseSession(DEVICE, operationsOf(volume.vfs));
+    const served = session.serve();
+    if (successor) notifier.resend();
+    tell({ kind: "serving" });
+    await served;
+    await volume.vfs.close();
+    await notifier.close();
+    tell({ kind: "ended" });
+    end(0);
+  }
+}
+
+function tell(message: ToSupervisor): void {
+  if (process.connected) process.send?.(message);
+}
+
+function end(status: number): void {
+  process.exitCode = status;
+  if (process.connected) process.disconnect();
+  // Whatever still holds the event loop has nothing to do any more.
+  setImmediate(() => process.exit(status));
+}
+
+const server = new Server();
+process.on("message", (message: ToServer) => {
+  server.take(message).catch((error: unknown) => {
+    log.fatal({ error }, "the serving process cannot go on");
+    process.exit(1);
+  });
+});
+// A terminal's Ctrl-C and a shutdown's SIGTERM reach the whole group: the supervisor unmounts, and that ends this process.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);

@@ -1,0 +1,51 @@
+import { spawn } from "node:child_process";
+import { openSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { MountConfig, OpenedMessage } from "./messages.ts";
+import type { SuperviseAnswer } from "./supervise.ts";
+
+const PROGRAM = fileURLToPath(new URL("supervise.ts", import.meta.url));
+
+export interface StartOptions {
+  /** Where supervisor and serving process log to; absent: where this process does. */
+  readonly logFile?: string | undefined;
+  /** Gives up, and ends what was started. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Mounts in the background: a supervisor of its own, which outlives this process.
+ *
+ * @throws Error in one sentence, with nothing left behind
+ */
+export async function startMount(
+  config: MountConfig,
+  { logFile, signal }: StartOptions = {},
+): Promise<OpenedMessage & { pid: number }> {
+  const output = logFile === undefined ? "inherit" : openSync(logFile, "a", 0o640);
+  const child = spawn(process.execPath, [PROGRAM], {
+    stdio: ["ignore", output, output, "ipc"],
+    detached: true,
+  });
+  const given = Promise.withResolvers<SuperviseAnswer>();
+  child.once("message", given.resolve);
+  child.once("error", given.reject);
+  child.once("exit", (code, how) => {
+    given.reject(new Error(`Cannot mount: the supervisor ended with ${how ?? `status ${code}`}`));
+  });
+  const aborted = (): void => {
+    child.kill("SIGTERM");
+    given.reject(new Error(`Cannot mount on "${config.mountpoint}": it takes too long`));
+  };
+  signal?.addEventListener("abort", aborted, { once: true });
+  try {
+    child.send(config);
+    const answer = await given.promise;
+    if ("failed" in answer) throw new Error(answer.failed);
+    return { ...answer.mounted, pid: child.pid ?? 0 };
+  } finally {
+    signal?.removeEventListener("abort", aborted);
+    child.unref();
+    if (child.connected) child.disconnect();
+  }
+}

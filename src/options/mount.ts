@@ -1,0 +1,60 @@
+import { count, duration, onOff, owner, size, text } from "./specs.ts";
+import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
+import { MIB, parseMode } from "./values.ts";
+
+/** What `mount` takes, under JuiceFS's own names (cmd/mount.go and cmd/flags.go, 1.4). Sizes are bytes, times milliseconds. */
+
+const umask: OptionSpec<number | undefined> = {
+  ...{ group: "FUSE", value: "bits", initial: undefined, parse: parseMode },
+  help: "permission bits that new files never get, instead of the caller's own",
+};
+
+const fuseOptions: OptionSpec<string> = {
+  ...{ group: "FUSE", value: "options", initial: "", parse: (given) => given },
+  help: "options of mount(8), comma-separated, such as ro or writeback_cache",
+};
+
+export const mountTable = {
+  "enable-xattr": onOff({ group: "FUSE", help: "extended attributes", initial: true }),
+  "root-squash": owner({ group: "FUSE", help: "root becomes this user and group" }),
+  "all-squash": owner({ group: "FUSE", help: "everybody becomes this user and group" }),
+  umask,
+  o: fuseOptions,
+
+  subdir: text({ group: "META", help: "show this directory of the volume only", value: "path" }),
+  heartbeat: duration({
+    ...{ group: "META", initial: 12_000, shown: "12s" },
+    help: "between two signs of life; the same on all clients",
+  }),
+  "read-only": onOff({ group: "META", help: "write nothing, leave no session" }),
+  "no-bgjob": onOff({ group: "META", help: "leave clean-up to other clients" }),
+
+  storage: text({ group: "STORAGE", help: "another driver than the volume's own" }),
+  bucket: text({ group: "STORAGE", help: "another bucket than the volume's own", value: "url" }),
+  "get-timeout": duration({
+    ...{ group: "STORAGE", initial: 60_000, shown: "60s" },
+    help: "of one try of a download",
+  }),
+  "put-timeout": duration({
+    ...{ group: "STORAGE", initial: 60_000, shown: "60s" },
+    help: "of one try of an upload",
+  }),
+  "io-retries": count({ group: "STORAGE", help: "tries after a failed one", initial: 10 }),
+  "max-uploads": count({ group: "STORAGE", help: "uploads at once", initial: 20, least: 1 }),
+  "max-downloads": count({ group: "STORAGE", help: "downloads at once", initial: 200, least: 1 }),
+  "max-deletes": count({
+    ...{ group: "STORAGE", initial: 10 },
+    help: "deletions at once; 0 deletes nothing",
+  }),
+
+  "buffer-size": size({
+    ...{ group: "CACHE", unit: MIB, initial: 300 * MIB, shown: "300M" },
+    help: "memory for data that is being written and read",
+  }),
+  "max-readahead": size({
+    ...{ group: "CACHE", unit: MIB, initial: 32 * MIB, shown: "32M" },
+    help: "how far to read ahead of a file that is read in order",
+  }),
+} satisfies OptionTable;
+
+export type MountValues = OptionValues<typeof mountTable>;
