@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-import { runProgram } from "./cli/program.ts";
+import { enableCompileCache } from "node:module";
+
+enableCompileCache();
+const { runProgram } = await import("./cli/program.ts");
 
 try {
   await runProgram(process.argv.slice(2));

@@ -31,10 +31,10 @@ class Server {
         break;
       case "leave":
         await this.#volume?.vfs.close();
-        end(0);
+        process.exit(0);
         break;
       case "ping":
-        tell({ kind: "pong" });
+        await tell({ kind: "pong" });
     }
   }
 
@@ -45,16 +45,17 @@ class Server {
         readOnly: isReadOnly(config.values),
         sid: after === undefined ? undefined : BigInt(after.sid),
         gone: (reason) => {
-          tell({ kind: "gone", reason });
+          void tell({ kind: "gone", reason });
         },
       });
     } catch (error) {
-      tell({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
-      end(EXIT_FAILED);
+      const message = error instanceof Error ? error.message : String(error);
+      await tell({ kind: "failed", message });
+      process.exit(EXIT_FAILED);
       return;
     }
     const { format, sid } = this.#volume;
-    tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
+    await tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
     if (after !== undefined) await this.#serve(after.negotiated, true);
   }
 
@@ -68,24 +69,23 @@ class Server {
     const session = new FuseSession(DEVICE, operationsOf(volume.vfs));
     const served = session.serve();
     if (successor) notifier.resend();
-    tell({ kind: "serving" });
+    await tell({ kind: "serving" });
     await served;
     await volume.vfs.close();
     await notifier.close();
-    tell({ kind: "ended" });
-    end(0);
+    await tell({ kind: "ended" });
+    process.exit(0);
   }
 }
 
-function tell(message: ToSupervisor): void {
-  if (process.connected) process.send?.(message);
-}
-
-function end(status: number): void {
-  process.exitCode = status;
-  if (process.connected) process.disconnect();
-  // Whatever still holds the event loop has nothing to do any more.
-  setImmediate(() => process.exit(status));
+/** Settles when the message is on its way, also where nobody listens any more. */
+async function tell(message: ToSupervisor): Promise<void> {
+  if (!process.connected) return;
+  await new Promise<void>((resolve) => {
+    process.send?.(message, () => {
+      resolve();
+    });
+  });
 }
 
 const server = new Server();

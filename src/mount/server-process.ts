@@ -56,7 +56,8 @@ export class ServerProcess {
   }
 
   send(message: ToServer): void {
-    if (this.#child.connected) this.#child.send(message);
+    // Where it is gone its exit tells so.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
   async gone(): Promise<void> {

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Server } from "node:net";
 import { log } from "../base/log.ts";
+import { VERSION } from "../base/version.ts";
 import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
+import { forgetControl, listenControl, type ControlRequest, type MountStatus } from "./control.ts";
 import type { MountConfig, OpenedMessage, ToSupervisor } from "./messages.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, kernelOptions, wantsWritebackCache } from "./options.ts";
@@ -25,15 +28,17 @@ export class Supervisor {
   #server: ServerProcess | undefined;
   #negotiated: Negotiated | undefined;
   #volume: OpenedMessage | undefined;
+  #control: Server | undefined;
+  #serving = false;
   #startedAt = 0;
+  /** In a row. */
   #deaths = 0;
+  #restarts = 0;
+  #lastDeath: string | undefined;
+  readonly #since = new Date().toISOString();
 
   constructor(config: MountConfig) {
     this.#config = config;
-  }
-
-  get volume(): OpenedMessage | undefined {
-    return this.#volume;
   }
 
   /** Mounts; settles when the file system can be used. @throws Error in one sentence, with nothing left behind */
@@ -50,6 +55,7 @@ export class Supervisor {
       await this.#mount(volume);
       server.send({ kind: "serve", negotiated: this.#agreed() });
       await server.serving();
+      this.#control = await listenControl(mountpoint, (request) => this.#answer(request));
       return volume;
     } catch (error) {
       await this.#giveUp(server);
@@ -62,17 +68,33 @@ export class Supervisor {
     return this.#ended.promise;
   }
 
-  /** Unmounts, lazily where somebody uses it, and waits until everything is stored. */
+  /** Unmounts, lazily where somebody uses it, and waits until everything is stored; not for ever. */
   async stop(): Promise<void> {
     const { mountpoint } = this.#config;
     if (isMounted(mountpoint)) {
       await unmount(mountpoint).catch(() => unmount(mountpoint, { lazy: true }));
     }
-    const patience = AbortSignal.timeout(LEAVE_MS);
-    await Promise.race([
-      this.#ended.promise,
-      sleep(LEAVE_MS, undefined, { signal: patience, ref: false }).catch(() => undefined),
-    ]);
+    await Promise.race([this.#ended.promise, sleep(LEAVE_MS, undefined, { ref: false })]);
+  }
+
+  async #answer(request: ControlRequest): Promise<MountStatus> {
+    if (request.ask === "unmount") {
+      await unmount(this.#config.mountpoint, { lazy: request.lazy });
+      if (request.wait) await this.#ended.promise;
+    }
+    return this.#status();
+  }
+
+  #status(): MountStatus {
+    const { mountpoint } = this.#config;
+    const state = this.#serving ? "serving" : "restarting";
+    return {
+      ...{ volume: this.#volume?.name ?? "", sid: this.#volume?.sid ?? "0" },
+      ...{ mountpoint, version: VERSION, since: this.#since },
+      ...{ supervisorPid: process.pid, serverPid: this.#server?.pid ?? 0 },
+      ...{ restarts: this.#restarts, lastDeath: this.#lastDeath },
+      state: isMounted(mountpoint) ? state : "unmounted",
+    };
   }
 
   async #mount(volume: OpenedMessage): Promise<void> {
@@ -118,6 +140,7 @@ export class Supervisor {
   }
 
   #told(message: ToSupervisor): void {
+    if (message.kind === "serving") this.#serving = true;
     if (message.kind !== "gone") return;
     log.error({ reason: message.reason }, "unmounting");
     unmount(this.#config.mountpoint, { lazy: true }).catch((error: unknown) => {
@@ -126,18 +149,29 @@ export class Supervisor {
   }
 
   #serverExited({ done, text }: { done: boolean; text: string }): void {
+    this.#serving = false;
     if (done) {
-      closeDevice(this.#device);
-      this.#ended.resolve();
+      this.#end();
       return;
     }
-    if (this.#negotiated === undefined) return;
+    this.#restarts++;
+    this.#lastDeath = `${new Date().toISOString()} ${text}`;
     this.#deaths = Date.now() - this.#startedAt > WELL_MS ? 0 : this.#deaths + 1;
     const pauseMs = this.#deaths <= 1 ? 0 : Math.min(50 * 2 ** this.#deaths, PAUSE_MAX_MS);
     log.error({ how: text, pauseMs }, "the serving process died, starting another one");
     setTimeout(() => {
       this.#succeed();
     }, pauseMs);
+  }
+
+  #end(): void {
+    closeDevice(this.#device);
+    this.#ended.resolve();
+    // Whoever waits for the end is answered before the socket goes.
+    setImmediate(() => {
+      this.#control?.close();
+      forgetControl(this.#config.mountpoint);
+    });
   }
 
   #succeed(): void {

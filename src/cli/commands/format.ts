@@ -1,7 +1,6 @@
 import { Command } from "commander";
 import { log } from "../../base/log.ts";
 import { formatTable } from "../../options/format.ts";
-import { formatVolume } from "../../volume/format.ts";
 import { addOptions, givenOf } from "../options.ts";
 
 export function formatCommand(): Command {
@@ -12,6 +11,7 @@ export function formatCommand(): Command {
     .option("--force", "change also what is fixed when the volume is made")
     .option("--no-update", "leave a volume that is there as it is");
   return addOptions(command, formatTable).action(async (metaUrl: string, name: string) => {
+    const { formatVolume } = await import("../../volume/format.ts");
     const { force, update }: { force?: true; update?: boolean } = command.opts();
     const values = givenOf(command, formatTable);
     const request = { metaUrl, name, values, force, noUpdate: update === false };

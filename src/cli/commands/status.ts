@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { volumeStatus } from "../../volume/status.ts";
 
 export function statusCommand(): Command {
   const command = new Command("status")
@@ -7,6 +6,7 @@ export function statusCommand(): Command {
     .argument("<META-URL>", "such as redis://localhost/1")
     .option("-s, --session <sid>", "this session only, with its locks and sustained inodes");
   return command.action(async (metaUrl: string) => {
+    const { volumeStatus } = await import("../../volume/status.ts");
     const { session }: { session?: string } = command.opts();
     const sid = session === undefined ? undefined : sessionNumber(session);
     const status = await volumeStatus(metaUrl, sid);

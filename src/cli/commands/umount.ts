@@ -10,6 +10,6 @@ export function umountCommand(): Command {
     .option("--flush", "accepted; what is written is always stored first");
   return command.action(async (mountpoint: string) => {
     const { force }: { force?: true } = command.opts();
-    await unmountVolume(resolve(mountpoint), { lazy: force === true });
+    await unmountVolume(resolve(mountpoint), { lazy: force === true, wait: force !== true });
   });
 }

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { formatTestVolume, juicefs, mountVolume } from "../support/mount.ts";
+
+test("what was written is there when the volume is mounted again", async () => {
+  await using volume = await formatTestVolume();
+  {
+    await using first = await mountVolume(volume);
+    await writeFile(join(first.path, "file"), "kept");
+  }
+  await using second = await mountVolume(volume);
+  assert.equal(await readFile(join(second.path, "file"), "utf8"), "kept");
+});
+
+/** What a command that must fail says. */
+async function refusal(...args: string[]): Promise<string> {
+  const error = await juicefs(...args).then(
+    () => assert.fail("it succeeded"),
+    (failure: unknown) => failure as { code: number; stderr: string },
+  );
+  assert.equal(error.code, 1);
+  return error.stderr;
+}
+
+test("what cannot be mounted is told in one line, and nothing is left behind", async () => {
+  await using volume = await formatTestVolume();
+  const { folder, metaUrl, server } = volume;
+  const file = join(folder, "file");
+  await writeFile(file, "");
+  const cases: [string[], RegExp][] = [
+    [["redis://127.0.0.1:1/1", join(folder, "a")], /nobody listens there/],
+    [[server.url(7), join(folder, "a")], /there is no volume; make one with juicefs format/],
+    [["http://x/1", join(folder, "a")], /its scheme is not redis, rediss or unix/],
+    [[metaUrl, file], /it is not a folder/],
+    [[metaUrl, folder], /the folder is not empty/],
+    [[metaUrl, join(folder, "a"), "--buffer-size", "x"], /Cannot use --buffer-size "x": expected/],
+    [[metaUrl, join(folder, "a"), "--nothing"], /unknown option '--nothing'/],
+    [[metaUrl, join(folder, "a"), "--subdir", "none"], /has no directory of that name/],
+  ];
+  for (const [args, expected] of cases) {
+    const said = await refusal("mount", ...args);
+    assert.match(said, expected);
+    assert.equal(said.trimEnd().split("\n").length, 1, said);
+  }
+  const { stdout } = await juicefs("status", metaUrl);
+  assert.deepEqual((JSON.parse(stdout) as { Sessions: unknown[] }).Sessions, []);
+});
+
+test("a mounted volume is not mounted over", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const said = await refusal("mount", volume.metaUrl, mount.path);
+  assert.match(said, /a volume is mounted there already/);
+  assert.deepEqual(await readdir(mount.path), []);
+});
+
+test("a subdirectory can be shown alone, and read-only", async () => {
+  await using volume = await formatTestVolume();
+  await using whole = await mountVolume(volume);
+  await juicefs("version");
+  const { mkdir } = await import("node:fs/promises");
+  await mkdir(join(whole.path, "a/b"), { recursive: true });
+  await writeFile(join(whole.path, "a/b/f"), "deep");
+  await using part = await mountVolume(volume, ["--subdir", "/a/b", "--read-only"]);
+  assert.equal(await readFile(join(part.path, "f"), "utf8"), "deep");
+  assert.equal((await stat(part.path)).ino, 1);
+  await assert.rejects(writeFile(join(part.path, "g"), ""), { code: "EROFS" });
+});

@@ -1,0 +1,130 @@
+import { execFile } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { fileURLToPath } from "node:url";
+import { officialBinary } from "./binaries.ts";
+import { makeFolder, type TestFolder } from "./folder.ts";
+import { startProgram, until, type RunningProgram } from "./process.ts";
+import { startRedis, type TestRedis } from "./redis.ts";
+
+const run = promisify(execFile);
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+/** Runs our command. Rejects with what it said when it fails. */
+export async function juicefs(...args: string[]): Promise<{ stdout: string; stderr: string }> {
+  return run(process.execPath, [MAIN, ...args], { maxBuffer: 1 << 26 });
+}
+
+/** Runs the official client's command; objects without metadata count at once. */
+export async function officialJuicefs(
+  ...args: string[]
+): Promise<{ stdout: string; stderr: string }> {
+  return run(officialBinary(), [...args, "--no-agent"], {
+    env: { ...process.env, JFS_GC_SKIPPEDTIME: "0" },
+    maxBuffer: 1 << 26,
+  });
+}
+
+/** A volume that is made for a test, and the folder its mounts and objects lie in. */
+export interface TestVolumeOnDisk extends AsyncDisposable {
+  readonly server: TestRedis;
+  readonly metaUrl: string;
+  readonly folder: string;
+}
+
+export interface VolumeOptions {
+  /** A server that outlives the volume; else one of its own. */
+  readonly server?: TestRedis | undefined;
+  readonly database?: number;
+  /** Arguments of `format`; without `--bucket` objects lie in a folder. */
+  readonly format?: readonly string[];
+  /** Made by the official client. */
+  readonly official?: boolean;
+}
+
+export async function formatTestVolume(options: VolumeOptions = {}): Promise<TestVolumeOnDisk> {
+  const folder: TestFolder = await makeFolder();
+  const server = options.server ?? (await startRedis());
+  const metaUrl = server.url(options.database ?? 1);
+  const format = options.format ?? [];
+  const bucket = format.includes("--bucket") ? [] : ["--bucket", join(folder.path, "objects")];
+  const make = options.official === true ? officialJuicefs : juicefs;
+  await make("format", metaUrl, "test-volume", ...bucket, ...format);
+  return {
+    ...{ server, metaUrl, folder: folder.path },
+    async [Symbol.asyncDispose]() {
+      if (options.server === undefined) await server[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A mount that goes with the test; both processes of it too. */
+export interface TestMount extends AsyncDisposable {
+  readonly path: string;
+  readonly supervisor: RunningProgram;
+  /** Unmounts and waits until everything is stored. */
+  readonly unmount: () => Promise<void>;
+}
+
+let mounts = 0;
+
+/** Mounts a volume with our client, in the foreground. `args`: more options of `mount`. */
+export async function mountVolume(
+  volume: Pick<TestVolumeOnDisk, "metaUrl" | "folder">,
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<TestMount> {
+  const path = join(volume.folder, `mnt${++mounts}`);
+  await mkdir(path);
+  const program = startProgram(
+    process.execPath,
+    [MAIN, "mount", volume.metaUrl, path, ...args],
+    // Socket and shared files of the mount go with the test's folder.
+    { env: { ...process.env, JUICEFS_RUN: join(volume.folder, "run"), ...env } },
+  );
+  return mounted(path, program);
+}
+
+/** Mounts a volume with the official client. */
+export async function mountOfficial(
+  volume: Pick<TestVolumeOnDisk, "metaUrl" | "folder">,
+  args: readonly string[] = [],
+): Promise<TestMount> {
+  const path = join(volume.folder, `official${++mounts}`);
+  await mkdir(path);
+  const cache = join(volume.folder, `cache${mounts}`);
+  const own = ["--no-usage-report", "--no-agent", "--metrics", "127.0.0.1:0", "--cache-dir", cache];
+  const program = startProgram(officialBinary(), ["mount", volume.metaUrl, path, ...own, ...args]);
+  return mounted(path, program);
+}
+
+async function mounted(path: string, supervisor: RunningProgram): Promise<TestMount> {
+  const isMounted = async (): Promise<boolean> => {
+    const { stdout } = await run("cat", ["/proc/self/mountinfo"]);
+    return stdout.includes(` ${path} `);
+  };
+  const alive = (): boolean =>
+    supervisor.child.exitCode === null && supervisor.child.signalCode === null;
+  await until(`a mount on ${path}`, async () => {
+    if (!alive()) throw new Error(`The mount ended: ${supervisor.output()}`);
+    return isMounted();
+  });
+  const unmount = async (): Promise<void> => {
+    if (await isMounted()) await run("umount", [path]);
+    await until(`the end of the mount on ${path}`, () => !alive());
+  };
+  return {
+    ...{ path, supervisor, unmount },
+    async [Symbol.asyncDispose]() {
+      try {
+        await unmount();
+      } catch (error) {
+        await run("umount", ["-l", path]).catch(() => undefined);
+        await supervisor.stop("SIGKILL");
+        throw error;
+      }
+    },
+  };
+}
