@@ -47,11 +47,10 @@ export class DirStream {
     if (number === 0) this.#rewind();
     const batch = this.#batch;
     const here = batch !== undefined && number >= batch.first && number < endOf(batch);
-    if (here) {
-      const { full } = this.#emit(batch, number, { plus: from.plus, emit });
-      if (full) return undefined;
-    }
-    return this.#readOn(number, from.plus, emit);
+    if (!here) return this.#readOn(number, from.plus, emit);
+    const { full, next } = this.#emit(batch, number, { plus: from.plus, emit });
+    const done = full || batch.next === "0";
+    return done ? undefined : this.#readOn(next, from.plus, emit);
   }
 
   async #readOn(

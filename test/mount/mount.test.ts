@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -67,4 +68,16 @@ test("a subdirectory can be shown alone, and read-only", async () => {
   assert.equal(await readFile(join(part.path, "f"), "utf8"), "deep");
   assert.equal((await stat(part.path)).ino, 1);
   await assert.rejects(writeFile(join(part.path, "g"), ""), { code: "EROFS" });
+});
+
+test("each name of a directory is listed once, however many there are", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  for (const count of [0, 1, 100, 1000]) {
+    const folder = join(mount.path, `of${count}`);
+    mkdirSync(folder);
+    const names = Array.from({ length: count }, (_, number) => `name${number}`).toSorted();
+    for (const name of names) writeFileSync(join(folder, name), "");
+    assert.deepEqual((await readdir(folder)).toSorted(), names);
+  }
 });
