@@ -15,7 +15,7 @@ export interface TestMinio extends AsyncDisposable {
 }
 
 export async function startMinio(
-  options: { port?: number; folder?: string } = {},
+  options: { port?: number; folder?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<TestMinio> {
   const folder = await makeFolder();
   const port = options.port ?? (await freePort());
@@ -26,6 +26,7 @@ export async function startMinio(
     {
       env: {
         ...process.env,
+        ...options.env,
         MINIO_ROOT_USER: MINIO_USER,
         MINIO_ROOT_PASSWORD: MINIO_PASSWORD,
         MINIO_BROWSER: "off",

@@ -1,0 +1,57 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+
+/** CPU time and memory of running processes, from /proc. A process that is gone counts nothing. */
+
+const TICKS_PER_SECOND = 100;
+
+/** The process and all its descendants. */
+export function familyOf(pid: number): number[] {
+  const children = read(`/proc/${pid}/task`, (folder) =>
+    readdirSync(folder).flatMap((task) =>
+      readFileSync(`${folder}/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+    ),
+  );
+  return [pid, ...(children ?? []).flatMap(familyOf)];
+}
+
+/** CPU seconds used so far, of all threads together; in steps of 10 ms. */
+export function cpuSeconds(pids: readonly number[]): number {
+  return sum(pids, (pid) => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const [user, system] = stat
+      .slice(stat.lastIndexOf(")") + 2)
+      .split(" ")
+      .slice(11, 13);
+    return (Number(user) + Number(system)) / TICKS_PER_SECOND;
+  });
+}
+
+/** Bytes that were resident at once at most since the peak was last forgotten; summed up. */
+export function peakBytes(pids: readonly number[]): number {
+  return sum(pids, (pid) => {
+    const [, kib] = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+    return Number(kib ?? 0) * 1024;
+  });
+}
+
+export function forgetPeak(pids: readonly number[]): void {
+  for (const pid of pids) {
+    read(`/proc/${pid}/clear_refs`, (path) => {
+      writeFileSync(path, "5");
+    });
+  }
+}
+
+function sum(pids: readonly number[], of: (pid: number) => number): number {
+  return pids.reduce((total, pid) => total + (read(pid, of) ?? 0), 0);
+}
+
+function read<From, To>(from: From, how: (from: From) => To): To | undefined {
+  try {
+    return how(from);
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ESRCH") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,33 @@
+import { prepareTask } from "./tasks.ts";
+import type { FromLoad, ToLoad } from "./pool.ts";
+
+/** A load process: prepares a task, runs it when told to, says how long it took. */
+
+let run: (() => number) | undefined;
+
+function answer(message: FromLoad): void {
+  process.send?.(message);
+}
+
+function take(message: ToLoad): void {
+  if (message.kind === "prepare") {
+    run = prepareTask(message.task);
+    answer({ kind: "ready" });
+    return;
+  }
+  if (run === undefined) throw new Error("Told to run before a task was prepared");
+  const began = process.hrtime.bigint();
+  const operations = run();
+  const ended = process.hrtime.bigint();
+  run = undefined;
+  answer({ kind: "done", operations, began: began.toString(), ended: ended.toString() });
+}
+
+process.on("message", (message: ToLoad) => {
+  try {
+    take(message);
+  } catch (error) {
+    answer({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+  }
+});
+process.on("disconnect", () => process.exit());
