@@ -1,3 +1,4 @@
+import { wallClock } from "../base/clock.ts";
 import { FsError } from "../base/fs-error.ts";
 import { log } from "../base/log.ts";
 import type { Maybe } from "../base/maybe.ts";
@@ -81,7 +82,7 @@ export class FileWriter {
 
   #place(offset: number, data: Uint8Array, append: boolean): void {
     const slice = this.#find(offset, data.length, append) ?? this.#begin(offset, append);
-    slice.mtime = now();
+    slice.mtime = wallClock();
     slice.write(offset, data);
     const full = slice.length === CHUNK_SIZE || (!append && slice.end % CHUNK_SIZE === 0);
     if (full) this.#freeze(slice);
@@ -101,7 +102,13 @@ export class FileWriter {
 
   #begin(offset: number, append: boolean): PendingSlice {
     const chunkIndex = Math.floor(offset / CHUNK_SIZE);
-    const place = { ino: this.ino, chunkIndex, pos: offset % CHUNK_SIZE, append, mtime: now() };
+    const place = {
+      ino: this.ino,
+      chunkIndex,
+      pos: offset % CHUNK_SIZE,
+      append,
+      mtime: wallClock(),
+    };
     const slice = new PendingSlice(this.#parts, place);
     this.#pending.push(slice);
     this.#growing.push(slice);
@@ -201,9 +208,4 @@ export class FileWriter {
     const code = this.#error instanceof FsError ? this.#error.code : "EIO";
     return new FsError(code, "write", { cause: this.#error });
   }
-}
-
-function now(): Time {
-  const ms = Date.now();
-  return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1_000_000 };
 }

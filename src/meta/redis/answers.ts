@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
+import { wallClock } from "../../base/clock.ts";
 import { FsError } from "../../base/fs-error.ts";
 import { log } from "../../base/log.ts";
 import { callScript, pause, Unanswered, type Argument } from "./scripts.ts";
@@ -129,7 +130,7 @@ export class Answers {
   ): Promise<unknown> {
     const { sid, channel, options } = this.#context;
     const allKeys = [`answers${sid}`, "notices", ...keys];
-    const now = nowParts();
+    const now = wallClock();
     const end = Date.now() + PATIENCE_MS;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -137,7 +138,16 @@ export class Answers {
           await this.#ready;
           if (this.#kept.has(id)) return this.#takeKept(id);
         }
-        const head = [this.#generation, slot, id, sid.toString(), ...now, channel, options()];
+        const head = [
+          this.#generation,
+          slot,
+          id,
+          sid.toString(),
+          now.sec,
+          now.nsec,
+          channel,
+          options(),
+        ];
         return await callScript(this.#client, name, allKeys, [...head, ...args]);
       } catch (error) {
         await this.#again(error, name, { attempt, end });
@@ -189,11 +199,4 @@ export class Answers {
     if (slots.length > 0)
       log.info({ generation: this.#generation, slots: slots.length }, "session taken over");
   }
-}
-
-/** Seconds and nanoseconds of this machine's clock. */
-export function nowParts(): [number, number] {
-  const ms = Date.now();
-  const fine = Number(process.hrtime.bigint() % 1_000_000n);
-  return [Math.floor(ms / 1000), (ms % 1000) * 1_000_000 + fine];
 }
