@@ -1,14 +1,14 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Measurement } from "./measurement.ts";
+import { rate, type Measurement } from "./measurement.ts";
 import { HELP, parseOptions, type BenchOptions } from "./options.ts";
 import { columnsFor, short, Summary, textTable } from "./report/table.ts";
 import { runWorks } from "./run.ts";
 import { openClients, openMountpoint, type Scene } from "./scene.ts";
+import { dataWorks } from "./works/data.ts";
 import { namesWorks } from "./works/names.ts";
-import { rate } from "./measurement.ts";
 
-const works = [...namesWorks];
+const works = [...namesWorks, ...dataWorks];
 
 interface SceneResult {
   readonly title: string;

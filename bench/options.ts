@@ -14,13 +14,27 @@ export interface BenchOptions {
   readonly profile?: string | undefined;
 }
 
-const FULL = { rounds: 5, scale: { names: 2000, listed: 10_000 } };
-const QUICK = { rounds: 3, scale: { names: 400, listed: 2000 } };
+const GIB = 2 ** 30;
+
+const FULL = {
+  rounds: 5,
+  storages: ["minio", "file"],
+  scale: {
+    ...{ names: 2000, listed: 10_000, files: 150, largeBytes: GIB, writes: 2000, seconds: 3 },
+  },
+} as const;
+const QUICK = {
+  rounds: 2,
+  storages: ["minio"],
+  scale: {
+    ...{ names: 400, listed: 2000, files: 40, largeBytes: GIB / 4, writes: 400, seconds: 1 },
+  },
+} as const;
 
 export const HELP = `Compares our client with the official one, on the same servers, turn by turn.
   --quick               about two minutes: fewer rounds, less of each work
   --only NAMES          only these works, comma-separated; a name's beginning is enough
-  --storage KIND        minio or file; both when absent
+  --storage KIND        minio or file; both when absent, with --quick minio
   --rounds N            how often each work is done
   --mountpoint FOLDER   measures this file system instead, beside a plain folder
   --json FILE           all measurements as JSON
@@ -39,7 +53,7 @@ export function parseOptions(args: string[], works: readonly Work[]): BenchOptio
   if (values.help === true) return undefined;
   const size = values.quick === true ? QUICK : FULL;
   return {
-    storages: values.storage === undefined ? ["minio", "file"] : [storage(values.storage)],
+    storages: values.storage === undefined ? size.storages : [storage(values.storage)],
     works: values.only === undefined ? works : chosen(values.only, works),
     rounds: values.rounds === undefined ? size.rounds : rounds(values.rounds),
     scale: size.scale,

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cpuSeconds, forgetPeak, peakBytes } from "./counters/processes.ts";
 import type { RedisCounts } from "./counters/redis.ts";
@@ -6,6 +7,7 @@ import { LoadPool } from "./load/pool.ts";
 import type { Measurement } from "./measurement.ts";
 import type { Scene } from "./scene.ts";
 import { folderOf, type Target } from "./targets.ts";
+import { forgetPages } from "./works/kernel-pages.ts";
 import type { Scale, Stage, Work } from "./works/work.ts";
 
 /**
@@ -25,6 +27,8 @@ const IDLE_STEP_MS = 100;
 /** CPU seconds of a step in which nothing happens, heartbeats aside. */
 const IDLE_CPU = 0.02;
 const IDLE_WAIT_MS = 15_000;
+const WARM_FILES = 20;
+const WARM_BYTES = 1 << 20;
 /** A client that just started is not what it is after a minute: the first round does not count. */
 const WARM_UP = { round: 0, part: 4 };
 
@@ -33,6 +37,7 @@ export async function runWorks(scene: Scene, options: RunOptions): Promise<void>
   const runner = new Runner(scene, options, pool);
   for (const work of options.works) {
     for (let round = WARM_UP.round; round <= options.rounds; round++) {
+      if (round === WARM_UP.round && work.warmUp === false) continue;
       // Who goes first has an advantage, or not: by turns.
       const order = round % 2 === 0 ? scene.targets : scene.targets.toReversed();
       for (const target of order) {
@@ -54,7 +59,7 @@ class Runner {
   readonly #scene: Scene;
   readonly #options: RunOptions;
   readonly #pool: LoadPool;
-  readonly #shared = new Map<string, string>();
+  readonly #filled = new Set<string>();
 
   constructor(scene: Scene, options: RunOptions, pool: LoadPool) {
     this.#scene = scene;
@@ -86,25 +91,42 @@ class Runner {
 
   async #stage(work: Work, target: Target, round: number): Promise<Stage> {
     const { scale } = this.#options;
-    const part = round === WARM_UP.round ? WARM_UP.part : 1;
+    const warming = round === WARM_UP.round;
+    const name = `${work.name}-${round}`;
+    await folderOf(target, name);
     return {
       ...{ target, pool: this.#pool },
-      scale: { ...scale, names: Math.ceil(scale.names / part) },
-      folder: await folderOf(target, `${work.name}-${round}`),
-      shared: (name, fill) => this.#sharedFolder(target, `${name}-${part}`, fill),
+      scale: warming ? scaled(scale, WARM_UP.part) : scale,
+      get folder() {
+        return join(target.root, name);
+      },
+      shared: (folder, fill) => this.#shared(target, warming ? `${folder}-warm` : folder, fill),
+      forget: (folder) => this.#forget(target, folder),
     };
   }
 
-  async #sharedFolder(
+  async #shared(
     target: Target,
     name: string,
     fill: (folder: string) => Promise<void>,
   ): Promise<string> {
     const folder = await folderOf(target, name);
     const key = `${target.name}/${name}`;
-    if (!this.#shared.has(key)) await fill(folder);
-    this.#shared.set(key, folder);
+    if (!this.#filled.has(key)) await fill(folder);
+    this.#filled.add(key);
     return folder;
+  }
+
+  async #forget(target: Target, folder: string): Promise<void> {
+    if (target.remount === undefined) {
+      await forgetPages(folder);
+      return;
+    }
+    await target.remount();
+    // What runs for the first time in a new process is not what is measured.
+    const task = { folder: await folderOf(target, "warm"), prefix: "file", count: WARM_FILES };
+    await this.#pool.run([{ ...task, kind: "writeFiles", bytes: WARM_BYTES }]);
+    await this.#pool.run([{ ...task, kind: "readFiles", bytes: WARM_BYTES }]);
   }
 
   async #counts(target: Target): Promise<Counts> {
@@ -137,4 +159,10 @@ function redisDifference(
     commands: after.commands - before.commands,
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
   };
+}
+
+/** A part of everything but time. */
+function scaled(scale: Scale, part: number): Scale {
+  const less = Object.entries(scale).map(([name, amount]) => [name, Math.ceil(amount / part)]);
+  return { ...(Object.fromEntries(less) as unknown as Scale), seconds: scale.seconds / part };
 }

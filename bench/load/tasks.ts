@@ -1,95 +1,32 @@
-import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmdirSync,
-  statSync,
-  unlinkSync,
-} from "node:fs";
-import { join } from "node:path";
+import { dataKinds } from "./data-tasks.ts";
+import { nameKinds } from "./name-tasks.ts";
 
 /**
  * What a load process does: plain system calls in a loop, as quick as this machine makes them on a plain folder. A task is
  * prepared first, so that nothing but the calls is timed, and answers how many operations it made.
  */
-
 export interface Task {
   readonly kind: TaskKind;
   readonly folder: string;
   /** Names are `<prefix><number>`, from 0 on. */
   readonly prefix: string;
+  /** How many names, or writes. */
   readonly count: number;
   /** How often everything is done; once where it is absent. */
   readonly times?: number;
+  /** Of each file. */
+  readonly bytes?: number;
+  /** Ends after this time instead of after `count` operations. */
+  readonly seconds?: number;
 }
 
-type Prepared = () => number;
+/** What is timed. */
+export type Prepared = () => number;
 
-const kinds = {
-  create: each((path) => {
-    closeSync(openSync(path, "w"));
-  }),
-  unlink: each(unlinkSync),
-  mkdir: each((path) => {
-    mkdirSync(path);
-  }),
-  rmdir: each((path) => {
-    rmdirSync(path);
-  }),
-  chmod: each((path) => {
-    chmodSync(path, 0o600);
-  }),
-  stat: each((path) => {
-    statSync(path);
-  }),
-  rename,
-  readdir,
-  list,
-} satisfies Record<string, (task: Task) => Prepared>;
+const kinds = { ...nameKinds, ...dataKinds } satisfies Record<string, (task: Task) => Prepared>;
 
-export type TaskKind = keyof typeof kinds;
+export type TaskKind = keyof typeof nameKinds | keyof typeof dataKinds;
 
 export function prepareTask(task: Task): Prepared {
   return kinds[task.kind](task);
-}
-
-function pathsOf({ folder, prefix, count }: Task): string[] {
-  return Array.from({ length: count }, (_, number) => join(folder, `${prefix}${number}`));
-}
-
-function each(call: (path: string) => void): (task: Task) => Prepared {
-  return (task) => {
-    const paths = pathsOf(task);
-    const times = task.times ?? 1;
-    return () => {
-      for (let time = 0; time < times; time++) for (const path of paths) call(path);
-      return times * paths.length;
-    };
-  };
-}
-
-function rename(task: Task): Prepared {
-  const pairs = pathsOf(task).map((path) => [path, `${path}.moved`] as const);
-  return () => {
-    for (const [from, to] of pairs) renameSync(from, to);
-    return pairs.length;
-  };
-}
-
-/** Counts entries. */
-function readdir({ folder }: Task): Prepared {
-  return () => readdirSync(folder).length;
-}
-
-/** `ls -l`, as people do it; counts entries. */
-function list({ folder, count }: Task): Prepared {
-  return () => {
-    const { status } = spawnSync("ls", ["-l", folder], { stdio: "ignore" });
-    if (status !== 0) throw new Error(`ls -l ${folder} failed`);
-    return count;
-  };
 }

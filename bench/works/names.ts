@@ -34,6 +34,7 @@ export const namesWorks: readonly Work[] = [
   {
     name: "stat-hot",
     title: "stat, hot",
+    warmUp: false,
     prepare: async (stage) => {
       const files = await seenFiles(stage);
       return [{ ...files, count: Math.min(HOT_FILES, files.count), times: HOT_TIMES }];
@@ -45,12 +46,14 @@ export const namesWorks: readonly Work[] = [
   {
     name: "stat-later",
     title: "stat, 1.5 s later",
+    warmUp: false,
     prepare: async (stage) => [await seenFiles(stage)],
     lead: seenLongAgo,
   },
   {
     name: "stat-dropped",
     title: "stat, kernel's caches dropped",
+    warmUp: false,
     prepare: async (stage) => [await seenFiles(stage)],
     lead: async ({ pool }, tasks) => {
       await pool.run(tasks);
@@ -60,18 +63,21 @@ export const namesWorks: readonly Work[] = [
   {
     name: "readdir",
     title: "readdir, 1.5 s later (entries)",
+    warmUp: false,
     prepare: async (stage) => [await listing(stage, "readdir")],
     lead: seenLongAgo,
   },
   {
     name: "ls-l",
     title: "ls -l, 1.5 s later (entries)",
+    warmUp: false,
     prepare: async (stage) => [await listing(stage, "list")],
     lead: seenLongAgo,
   },
   {
     name: "ls-l-dropped",
     title: "ls -l, kernel's caches dropped (entries)",
+    warmUp: false,
     prepare: async (stage) => [await listing(stage, "list")],
     lead: async ({ pool }, tasks) => {
       await pool.run(tasks);

@@ -8,6 +8,14 @@ export interface Scale {
   readonly names: number;
   /** Entries of a directory that is listed. */
   readonly listed: number;
+  /** Small files of one process. */
+  readonly files: number;
+  /** Of the large file. */
+  readonly largeBytes: number;
+  /** Writes at random places. */
+  readonly writes: number;
+  /** Of works that are bounded by time. */
+  readonly seconds: number;
 }
 
 /** Where a work is done: on one target, in one round. */
@@ -19,6 +27,8 @@ export interface Stage {
   readonly folder: string;
   /** A folder that is filled once a target and serves all rounds. */
   readonly shared: (name: string, fill: (folder: string) => Promise<void>) => Promise<string>;
+  /** Makes the client forget what it keeps, or the kernel at least the pages of what is in the folder. Mountpoints move. */
+  readonly forget: (folder: string) => Promise<void>;
 }
 
 /** One line of the table. */
@@ -29,6 +39,8 @@ export interface Work {
   readonly title: string;
   /** Of one operation, where the rate is one of bytes. */
   readonly operationBytes?: number;
+  /** False where the round that does not count would only cost time. */
+  readonly warmUp?: false;
   /** What comes long before, untimed; answers what is timed, a task a process. */
   readonly prepare: (stage: Stage) => Promise<Task[]>;
   /** What comes just before, untimed, when the clients are idle. */
