@@ -1,6 +1,6 @@
 import pLimit, { type LimitFunction } from "p-limit";
 import { retry } from "../base/retry.ts";
-import { ObjectMissing, type ByteRange, type ObjectStorage } from "../object/storage.ts";
+import { failure, ObjectMissing, type ByteRange, type ObjectStorage } from "../object/storage.ts";
 import { blockKey, blockLength } from "./block.ts";
 import type { Codec } from "./codec.ts";
 
@@ -53,8 +53,8 @@ export class BlockStore {
     const key = this.#key(id, index, data.length);
     await this.#uploads(async () => {
       const parts = await this.#codec.encode([data]);
-      await this.#try(this.#options.putTimeoutMs, (signal) =>
-        this.#storage.put(key, parts, { signal }),
+      await this.#try(this.#options.putTimeoutMs, (timeoutMs) =>
+        this.#storage.put(key, parts, { timeoutMs }),
       );
     });
   }
@@ -63,11 +63,11 @@ export class BlockStore {
   async get(block: BlockId, into: Uint8Array): Promise<void> {
     const key = this.#key(block.id, block.index, into.length);
     await this.#downloads(() =>
-      this.#try(this.#options.getTimeoutMs, async (signal) => {
+      this.#try(this.#options.getTimeoutMs, async (timeoutMs) => {
         const plain = this.#codec.name === "none";
         const stored = plain ? into : Buffer.allocUnsafe(this.#codec.bound(into.length));
-        const length = await this.#storage.get(key, stored, undefined, { signal });
-        if (!plain) await this.#codec.decode(stored.subarray(0, length), into);
+        const length = await this.#storage.get(key, stored, undefined, { timeoutMs });
+        if (!plain) await this.#decode(key, stored.subarray(0, length), into);
         else if (length !== into.length) throw cutShort(key, length, into.length);
       }),
     );
@@ -78,8 +78,8 @@ export class BlockStore {
     const size = blockLength(block.sliceSize, block.index, this.blockSize);
     const key = this.#key(block.id, block.index, size);
     await this.#downloads(() =>
-      this.#try(this.#options.getTimeoutMs, async (signal) => {
-        const length = await this.#storage.get(key, into, range, { signal });
+      this.#try(this.#options.getTimeoutMs, async (timeoutMs) => {
+        const length = await this.#storage.get(key, into, range, { timeoutMs });
         if (length !== range.length) throw cutShort(key, length, range.length);
       }),
     );
@@ -97,18 +97,26 @@ export class BlockStore {
     await this.#storage.close();
   }
 
+  async #decode(key: string, stored: Uint8Array, into: Uint8Array): Promise<void> {
+    try {
+      await this.#codec.decode(stored, into);
+    } catch (cause) {
+      throw failure("read", key, cause);
+    }
+  }
+
   #key(id: bigint, index: number, size: number): string {
     return blockKey(id, index, size, this.#options.hashPrefix);
   }
 
-  #try<T>(timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  #try<T>(timeoutMs: number, work: (timeoutMs: number) => Promise<T>): Promise<T> {
     return retry(
       {
         attempts: this.#options.ioRetries + 1,
         pauseMs: (attempt) => Math.min((attempt - 1) ** 2 * 200, 10_000),
         worthRetrying: (error) => !(error instanceof ObjectMissing),
       },
-      () => work(AbortSignal.timeout(timeoutMs)),
+      () => work(timeoutMs),
     );
   }
 }

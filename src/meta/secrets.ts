@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { openSm4, sealSm4 } from "../base/sm4-gcm.ts";
 import type { Format } from "./format.ts";
 
 /**
@@ -107,54 +108,12 @@ function aesGcm(key: Buffer): SecretCipher {
   };
 }
 
-/** OpenSSL as Node has it offers SM4 without GCM, so GCM is put together here; a secret is short. */
 function sm4Gcm(key: Buffer): SecretCipher {
-  const block = (input: Buffer): Buffer =>
-    createCipheriv("sm4-ecb", key, null).setAutoPadding(false).update(input);
-  const stream = (nonce: Buffer, input: Buffer): Buffer =>
-    createCipheriv("sm4-ctr", key, Buffer.concat([nonce, Buffer.of(0, 0, 0, 2)])).update(input);
-  const tagOf = (nonce: Buffer, body: Buffer): Buffer => {
-    const hash = ghash(block(Buffer.alloc(16)), body);
-    const mask = block(Buffer.concat([nonce, Buffer.of(0, 0, 0, 1)]));
-    return Buffer.from(mask.map((byte, index) => byte ^ (hash[index] ?? 0)));
-  };
   return {
     seal(nonce, plain) {
-      const body = stream(nonce, plain);
-      return { body, tag: tagOf(nonce, body) };
+      const { body, tag } = sealSm4(key, nonce, [plain]);
+      return { body: Buffer.concat(body), tag };
     },
-    open(nonce, body, tag) {
-      if (!tagOf(nonce, body).equals(tag)) throw new Error("Wrong authentication tag");
-      return stream(nonce, body);
-    },
+    open: (nonce, body, tag) => openSm4(key, nonce, { body, tag }),
   };
-}
-
-/** GHASH of NIST SP 800-38D, without associated data. */
-function ghash(key: Buffer, body: Buffer): Buffer {
-  const padded = Buffer.alloc(Math.ceil(body.length / 16) * 16 + 16);
-  body.copy(padded);
-  padded.writeBigUInt64BE(BigInt(body.length) * 8n, padded.length - 8);
-  const factor = toNumber(key);
-  let sum = 0n;
-  for (let at = 0; at < padded.length; at += 16) {
-    sum = multiply(sum ^ toNumber(padded.subarray(at, at + 16)), factor);
-  }
-  return Buffer.from(sum.toString(16).padStart(32, "0"), "hex");
-}
-
-function toNumber(bytes: Buffer): bigint {
-  return BigInt(`0x${bytes.toString("hex")}`);
-}
-
-/** Product in GF(2^128), bits in GCM's reflected order. */
-function multiply(x: bigint, y: bigint): bigint {
-  const polynomial = 0xe1n << 120n;
-  let product = 0n;
-  let factor = y;
-  for (let bit = 127n; bit >= 0n; bit--) {
-    if ((x >> bit) & 1n) product ^= factor;
-    factor = factor & 1n ? (factor >> 1n) ^ polynomial : factor >> 1n;
-  }
-  return product;
 }

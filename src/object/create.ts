@@ -1,9 +1,15 @@
-import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
+import { RateLimit } from "../base/rate-limit.ts";
+import { EncryptedStorage } from "./encrypted.ts";
+import { encryptionOf } from "./encryption.ts";
+import { LimitedStorage } from "./limited.ts";
 import { PrefixedStorage } from "./prefixed.ts";
-import type { ObjectStorage } from "./storage.ts";
+import { shardBuckets, ShardedStorage } from "./sharded.ts";
+import type { ObjectStorage, PutSettings } from "./storage.ts";
 
-/** What of a volume's settings its storage depends on. Secrets are readable here. */
+/**
+ * What a volume's storage depends on: of its settings, secrets readable, and what this client decides for itself. Can be
+ * handed to another thread.
+ */
 export interface StorageSettings {
   readonly Name: string;
   readonly Storage: string;
@@ -11,15 +17,74 @@ export interface StorageSettings {
   readonly AccessKey: string;
   readonly SecretKey: string;
   readonly SessionToken: string;
+  readonly Shards?: number;
+  /** Of volumes made before there were tiers. */
+  readonly StorageClass?: string;
+  readonly Tiers?:
+    | Readonly<Record<string, { readonly StorageClass: string; readonly Tag: string }>>
+    | null
+    | undefined;
+  /** PEM, possibly still protected by a passphrase; empty where objects are not encrypted. */
+  readonly EncryptKey?: string;
+  readonly EncryptAlgo?: string;
+
+  /** Of the encryption key; else `JFS_RSA_PASSPHRASE`. */
+  readonly passphrase?: string | undefined;
+  /** Puts of `file` storage do not wait until the disk has the bytes. */
+  readonly noSync?: boolean | undefined;
+  /** Bandwidth, shared by all who are given the same memory. */
+  readonly limits?: StorageLimits | undefined;
+}
+
+export interface StorageLimits {
+  readonly up: SharedArrayBuffer;
+  readonly down: SharedArrayBuffer;
+}
+
+/** JuiceFS leaves a part of the nominal rate to what travels besides the bytes. */
+const RATE_PART = 0.85;
+
+/** Limits of bandwidth in Mbps, 0 for none. They may be changed later, by `setLimits`. */
+export function makeLimits(mbps: { up: number; down: number }): StorageLimits {
+  const up = new RateLimit(bytesPerSecond(mbps.up)).memory;
+  return { up, down: new RateLimit(bytesPerSecond(mbps.down)).memory };
+}
+
+export function setLimits(limits: StorageLimits, mbps: { up: number; down: number }): void {
+  new RateLimit(0, limits.up).setRate(bytesPerSecond(mbps.up));
+  new RateLimit(0, limits.down).setRate(bytesPerSecond(mbps.down));
+}
+
+function bytesPerSecond(mbps: number): number {
+  return ((mbps * 1e6) / 8) * RATE_PART;
 }
 
 /**
- * A volume's storage: the driver, below the volume's name. Loads only the module that is needed.
+ * A volume's storage: drivers for its buckets, spread over them, below the volume's name, encrypted, held to a bandwidth.
+ * Loads only the modules that are needed.
  *
  * @throws Error in one sentence
  */
 export async function createStorage(settings: StorageSettings): Promise<ObjectStorage> {
-  return new PrefixedStorage(await createDriver(settings), `${settings.Name}/`);
+  const { Shards: shards = 0, limits } = settings;
+  const make = (bucket: string): Promise<ObjectStorage> =>
+    createDriver({ ...settings, Bucket: bucket });
+  let storage: ObjectStorage;
+  if (shards > 1) {
+    const [first = "", ...rest] = shardBuckets(settings.Bucket, shards);
+    storage = new ShardedStorage([await make(first), ...(await Promise.all(rest.map(make)))]);
+  } else {
+    storage = await make(settings.Bucket);
+  }
+  storage = new PrefixedStorage(storage, `${settings.Name}/`);
+  const { EncryptKey: key = "", EncryptAlgo: algorithm = "" } = settings;
+  if (key !== "") {
+    const passphrase = settings.passphrase ?? process.env["JFS_RSA_PASSPHRASE"];
+    storage = new EncryptedStorage(storage, encryptionOf(key, algorithm, passphrase));
+  }
+  if (limits === undefined) return storage;
+  const [up, down] = [new RateLimit(0, limits.up), new RateLimit(0, limits.down)];
+  return new LimitedStorage(storage, { up, down });
 }
 
 async function createDriver(settings: StorageSettings): Promise<ObjectStorage> {
@@ -31,83 +96,22 @@ async function createDriver(settings: StorageSettings): Promise<ObjectStorage> {
   switch (settings.Storage) {
     case "file": {
       const { FileStorage } = await import("./file.ts");
-      return new FileStorage(settings.Bucket);
+      return new FileStorage(settings.Bucket, { sync: settings.noSync !== true });
     }
     case "s3": {
       const { S3Storage } = await import("./s3.ts");
-      return new S3Storage(settings.Bucket, credentials);
+      return new S3Storage(settings.Bucket, credentials, putSettings(settings));
     }
     case "minio": {
       const { MinioStorage } = await import("./minio.ts");
-      return new MinioStorage(settings.Bucket, credentials);
+      return new MinioStorage(settings.Bucket, credentials, putSettings(settings));
     }
     default:
       throw new Error(`Cannot use storage "${settings.Storage}": expected file, s3 or minio`);
   }
 }
 
-const CHECK_TRIES = 3;
-const CHECK_BYTES = 100;
-
-/**
- * Writes, reads and deletes an object; makes the bucket when it is missing.
- *
- * @throws Error in one sentence, with what the store said
- */
-export async function checkStorage(storage: ObjectStorage): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await tryStorage(storage);
-      return;
-    } catch (error) {
-      const text = reason(error);
-      if (attempt === CHECK_TRIES || /key|signature|denied|forbidden|credential/i.test(text)) {
-        throw new Error(`Cannot use ${storage.description}: ${text}`, { cause: error });
-      }
-    }
-    await sleep(attempt * 500);
-  }
-}
-
-/** @throws Error when something lies where a new volume would */
-export async function requireEmpty(storage: ObjectStorage): Promise<void> {
-  for await (const { key, size } of storage.list("")) {
-    if (size === 0 || key === "testing" || key.startsWith("testing/")) continue;
-    throw new Error(
-      `Cannot format: ${storage.description} is not empty (it holds "${key}"); choose another name or bucket`,
-    );
-  }
-}
-
-async function tryStorage(storage: ObjectStorage): Promise<void> {
-  const key = `testing/${randomBytes(5).toString("hex")}`;
-  const written = randomBytes(CHECK_BYTES);
-  await storage.prepare();
-  await storage.put(key, [written]);
-  const read = Buffer.alloc(CHECK_BYTES);
-  const length = await storage.get(key, read);
-  if (length !== CHECK_BYTES || !read.equals(written)) throw new Error("it gives back other bytes");
-  await storage.delete(key);
-}
-
-/** What the codes of drivers mean, first match wins. */
-const REASONS: readonly (readonly [RegExp, string])[] = [
-  [/ECONNREFUSED/, "nobody listens there; start it or correct the bucket's URL"],
-  [/ENOTFOUND|EAI_AGAIN/, "no such host"],
-  [/InvalidAccessKeyId/, "no such access key (InvalidAccessKeyId)"],
-  [/SignatureDoesNotMatch/, "the secret key is wrong (SignatureDoesNotMatch)"],
-  [
-    /AccessDenied|Forbidden/,
-    "access denied: wrong access key or secret key, or no right to this bucket",
-  ],
-];
-
-function reason(error: unknown): string {
-  const known = error as Record<"code" | "name" | "message", unknown> & {
-    $metadata?: { httpStatusCode?: number };
-  };
-  const status = known.$metadata?.httpStatusCode === 403 ? "AccessDenied" : "";
-  const text = [known.code, known.name, known.message, status].map(String).join(" ");
-  const found = REASONS.find(([pattern]) => pattern.test(text));
-  return found?.[1] ?? (error instanceof Error ? error.message : text);
+function putSettings({ Tiers, StorageClass = "" }: StorageSettings): PutSettings {
+  const tier = Tiers?.["0"];
+  return { storageClass: tier?.StorageClass ?? StorageClass, tag: tier?.Tag ?? "" };
 }

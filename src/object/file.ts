@@ -1,51 +1,82 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import { mkdir, open, opendir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ObjectMissing, type ByteRange, type ObjectInfo, type ObjectStorage } from "./storage.ts";
+import { LRUCache } from "lru-cache";
+import { FolderSync } from "../base/folder-sync.ts";
+import {
+  failure,
+  ObjectMissing,
+  type ByteRange,
+  type ObjectInfo,
+  type ObjectStorage,
+} from "./storage.ts";
+
+/** What a name begins with that is not an object yet, or never will be. */
+const TEMPORARY = ".jfs.";
 
 /**
  * Objects as files of a folder. Written under another name beside it, then renamed: a key leads to a whole object or to
- * none. Not synced, as JuiceFS does it: the folder's file system decides when bytes are on disk.
+ * none. With `sync` a put answers when file and name are on disk; without, as JuiceFS does it, the folder's file system
+ * decides when that is.
  */
 export class FileStorage implements ObjectStorage {
   readonly description: string;
   readonly limits = { rangeReads: true };
   readonly #root: string;
+  readonly #folders: FolderSync | undefined;
+  /** Folders whose own names are on disk. */
+  readonly #known = new LRUCache<string, true>({ max: 10_000 });
 
-  constructor(root: string) {
-    this.#root = root;
+  constructor(root: string, { sync }: { sync: boolean }) {
+    this.#root = root.replace(/(?<=.)\/+$/, "");
+    this.#folders = sync ? new FolderSync() : undefined;
     this.description = `file://${root}`;
   }
 
   async prepare(): Promise<void> {
     await mkdir(this.#root, { recursive: true });
+    await this.#folders?.sync(dirname(this.#root));
   }
 
   async put(key: string, parts: readonly Uint8Array[]): Promise<void> {
     const path = join(this.#root, key);
+    try {
+      await this.#write(path, parts);
+    } catch (error) {
+      throw failure("write", key, error);
+    }
+  }
+
+  async #write(path: string, parts: readonly Uint8Array[]): Promise<void> {
     const temporary = join(
       dirname(path),
-      `.jfs.${basename(path).slice(0, 200)}.tmp.${randomBytes(5).toString("hex")}`,
+      `${TEMPORARY}${basename(path).slice(0, 200)}.tmp.${randomBytes(5).toString("hex")}`,
     );
     const file = await openNew(temporary);
     try {
       await writeAll(file, parts);
+      if (this.#folders !== undefined) await file.datasync();
       await file.close();
       await rename(temporary, path);
+      await this.#syncName(dirname(path));
     } catch (error) {
       await file.close().catch(() => undefined);
-      await rm(temporary, { force: true });
+      await rm(temporary, { force: true }).catch(() => undefined);
       throw error;
     }
   }
 
   async get(key: string, into: Uint8Array, range?: ByteRange): Promise<number> {
-    const file = await open(join(this.#root, key)).catch((error: unknown) => missing(error, key));
+    const file = await open(join(this.#root, key)).catch((error: unknown) =>
+      missing("read", key, error),
+    );
     try {
       if (range === undefined) {
         const { size } = await file.stat();
         if (size > into.length) {
-          throw new RangeError(`Object "${key}" has ${size} bytes, room is for ${into.length}`);
+          throw new RangeError(
+            `Cannot read object "${key}": it has ${size} bytes, room is for ${into.length}`,
+          );
         }
       }
       const wanted = Math.min(range?.length ?? into.length, into.length);
@@ -57,19 +88,23 @@ export class FileStorage implements ObjectStorage {
         read += bytesRead;
       }
       return read;
+    } catch (error) {
+      throw failure("read", key, error);
     } finally {
       await file.close();
     }
   }
 
   async head(key: string): Promise<ObjectInfo> {
-    const info = await stat(join(this.#root, key)).catch((error: unknown) => missing(error, key));
+    const info = await stat(join(this.#root, key)).catch((error: unknown) =>
+      missing("look at", key, error),
+    );
     return { key, size: info.size, modified: info.mtime };
   }
 
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
     const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
-    for await (const info of this.#walk(folder)) {
+    for await (const info of this.#walk(folder, prefix)) {
       if (info.key.startsWith(prefix)) yield info;
     }
   }
@@ -78,26 +113,58 @@ export class FileStorage implements ObjectStorage {
     try {
       await unlink(join(this.#root, key));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw failure("delete", key, error);
     }
+  }
+
+  async removeAbandoned(before: Date): Promise<number> {
+    let removed = 0;
+    const folders = await opendir(this.#root, { recursive: true, bufferSize: 512 });
+    for await (const entry of folders) {
+      if (!entry.isFile() || !entry.name.startsWith(TEMPORARY)) continue;
+      const path = join(entry.parentPath, entry.name);
+      const info = await stat(path).catch(() => undefined);
+      if (info === undefined || info.mtime >= before) continue;
+      await rm(path, { force: true });
+      removed++;
+    }
+    return removed;
   }
 
   async close(): Promise<void> {
     await Promise.resolve();
   }
 
-  async *#walk(folder: string): AsyncIterable<ObjectInfo> {
+  async *#walk(folder: string, prefix: string): AsyncIterable<ObjectInfo> {
     const entries = await readdir(join(this.#root, folder), { withFileTypes: true }).catch(
-      () => [],
+      (error: unknown) => {
+        if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
+        throw error;
+      },
     );
-    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const entry of entries) {
-      const key = folder + entry.name;
-      if (entry.isDirectory()) yield* this.#walk(`${key}/`);
-      else if (!entry.name.startsWith(".jfs.")) {
+    const keys = entries
+      .filter(({ name }) => !name.startsWith(TEMPORARY))
+      .map((entry) => folder + entry.name + (entry.isDirectory() ? "/" : ""));
+    keys.sort((a, b) => (a < b ? -1 : 1));
+    for (const key of keys) {
+      if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue;
+      if (key.endsWith("/")) yield* this.#walk(key, prefix);
+      else {
         const info = await this.head(key).catch(() => undefined);
         if (info !== undefined) yield info;
       }
+    }
+  }
+
+  /** Puts what is new in a folder on disk, and the folder's own name where that may be new too. */
+  async #syncName(folder: string): Promise<void> {
+    if (this.#folders === undefined) return;
+    await this.#folders.sync(folder);
+    for (let at = folder; at.length > this.#root.length && !this.#known.has(at);) {
+      const above = dirname(at);
+      await this.#folders.sync(above);
+      this.#known.set(at, true);
+      at = above;
     }
   }
 }
@@ -130,8 +197,8 @@ async function writeAll(
   }
 }
 
-function missing(error: unknown, key: string): never {
+function missing(action: string, key: string, error: unknown): never {
   if ((error as NodeJS.ErrnoException).code === "ENOENT")
     throw new ObjectMissing(key, { cause: error });
-  throw error;
+  throw failure(action, key, error);
 }

@@ -1,26 +1,38 @@
 import { Client } from "minio";
+import { signV4 } from "minio/dist/esm/signing.mjs";
 import { parseBucketUrl } from "./bucket-url.ts";
+import { CHECKSUM_HEADER, checksumOf, verifyChecksum } from "./checksum.ts";
 import {
+  failure,
   ObjectMissing,
+  signalOf,
   type ByteRange,
   type ObjectInfo,
   type ObjectStorage,
+  type PutSettings,
   type RequestOptions,
 } from "./storage.ts";
-import { Transfer, type TransferAnswer } from "./transfer.ts";
+import { rangeHeader, Transfer, type TransferAnswer } from "./transfer.ts";
 
 /**
- * MinIO through its own client, which signs. Blocks travel in requests that it signed without their bytes (presigned), so that no
- * hash of a block is computed here.
+ * MinIO through its own client, which signs. Blocks travel in requests that it signed without their bytes, so that no
+ * cryptographic hash of a block is computed here.
  */
 
-/** How long a signed request may be on its way, in seconds. */
-const SIGNED_FOR = 3600;
+const UNSIGNED = "UNSIGNED-PAYLOAD";
+const META = `x-amz-meta-${CHECKSUM_HEADER}`;
 
 export interface Credentials {
   readonly accessKey: string;
   readonly secretKey: string;
   readonly sessionToken: string;
+}
+
+interface Sending {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: readonly Uint8Array[];
+  readonly into?: Uint8Array;
+  readonly options: RequestOptions;
 }
 
 export class MinioStorage implements ObjectStorage {
@@ -29,10 +41,14 @@ export class MinioStorage implements ObjectStorage {
   readonly #client: Client;
   readonly #bucket: string;
   readonly #region: string;
+  readonly #url: URL;
+  readonly #credentials: Credentials;
+  readonly #checksums: boolean;
+  readonly #putHeaders: Readonly<Record<string, string>>;
   readonly #transfer = new Transfer();
 
-  constructor(bucketUrl: string, { accessKey, secretKey, sessionToken }: Credentials) {
-    const { endpoint, bucket, region } = parseBucketUrl(bucketUrl);
+  constructor(bucketUrl: string, credentials: Credentials, put: PutSettings) {
+    const { endpoint, bucket, region, checksums } = parseBucketUrl(bucketUrl);
     if (endpoint === undefined) {
       throw new Error(`Cannot use bucket "${bucketUrl}" with minio storage: use storage s3`);
     }
@@ -40,7 +56,16 @@ export class MinioStorage implements ObjectStorage {
     const secure = url.protocol === "https:";
     this.#bucket = bucket;
     this.#region = region;
+    this.#url = url;
+    this.#credentials = credentials;
+    this.#checksums = checksums;
+    this.#putHeaders = {
+      "content-type": "application/octet-stream",
+      ...(put.storageClass === "" ? {} : { "x-amz-storage-class": put.storageClass }),
+      ...(put.tag === "" ? {} : { "x-amz-tagging": put.tag }),
+    };
     this.description = `minio://${url.host}/${bucket}`;
+    const { accessKey, secretKey, sessionToken } = credentials;
     this.#client = new Client({
       endPoint: url.hostname,
       port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
@@ -61,8 +86,12 @@ export class MinioStorage implements ObjectStorage {
     options: RequestOptions = {},
   ): Promise<void> {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
-    const headers = { "content-length": `${length}`, "content-type": "application/octet-stream" };
-    const answer = await this.#send("PUT", key, { headers, body: parts, ...options });
+    const headers = {
+      ...this.#putHeaders,
+      "content-length": `${length}`,
+      ...(this.#checksums ? { [META]: checksumOf(parts) } : {}),
+    };
+    const answer = await this.#send("PUT", key, { headers, body: parts, options });
     if (answer.status !== 200) throw refusal("write", key, answer);
   }
 
@@ -72,13 +101,14 @@ export class MinioStorage implements ObjectStorage {
     range?: ByteRange,
     options: RequestOptions = {},
   ): Promise<number> {
-    const headers: Record<string, string> = {};
-    if (range !== undefined) {
-      headers["range"] = `bytes=${range.offset}-${range.offset + range.length - 1}`;
-    }
-    const answer = await this.#send("GET", key, { headers, into, ...options });
+    const headers = range === undefined ? {} : { range: rangeHeader(range) };
+    const answer = await this.#send("GET", key, { headers, into, options });
     if (answer.status === 416) return 0;
     if (answer.status >= 300) throw refusal("read", key, answer);
+    if (range === undefined && this.#checksums) {
+      const expected = answer.headers[META];
+      verifyChecksum(key, expected?.toString(), into.subarray(0, answer.length));
+    }
     return answer.length;
   }
 
@@ -89,7 +119,7 @@ export class MinioStorage implements ObjectStorage {
     } catch (error) {
       if ((error as { code?: string }).code === "NotFound")
         throw new ObjectMissing(key, { cause: error });
-      throw error;
+      throw failure("look at", key, error);
     }
   }
 
@@ -107,7 +137,16 @@ export class MinioStorage implements ObjectStorage {
   }
 
   async delete(key: string): Promise<void> {
-    await this.#client.removeObject(this.#bucket, key);
+    try {
+      await this.#client.removeObject(this.#bucket, key);
+    } catch (error) {
+      throw failure("delete", key, error);
+    }
+  }
+
+  /** A put that was cut off leaves nothing. */
+  async removeAbandoned(): Promise<number> {
+    return Promise.resolve(0);
   }
 
   async close(): Promise<void> {
@@ -115,18 +154,34 @@ export class MinioStorage implements ObjectStorage {
     await Promise.resolve();
   }
 
-  async #send(
-    method: string,
-    key: string,
-    request: {
-      headers: Record<string, string>;
-      body?: readonly Uint8Array[];
-      into?: Uint8Array;
-      signal?: AbortSignal;
-    },
-  ): Promise<TransferAnswer> {
-    const url = await this.#client.presignedUrl(method, this.#bucket, key, SIGNED_FOR);
-    return this.#transfer.send({ method, url: new URL(url), ...request });
+  async #send(method: string, key: string, sending: Sending): Promise<TransferAnswer> {
+    const path = `/${this.#bucket}/${key.split("/").map(encodeURIComponent).join("/")}`;
+    const { body, into, options } = sending;
+    try {
+      return await this.#transfer.send({
+        ...{ method, url: new URL(path, this.#url), headers: this.#signed(method, path, sending) },
+        ...(body === undefined ? {} : { body }),
+        ...{ into, signal: signalOf(options) },
+      });
+    } catch (error) {
+      throw failure(method === "GET" ? "read" : "write", key, error);
+    }
+  }
+
+  #signed(method: string, path: string, { headers }: Sending): Record<string, string> {
+    const { accessKey, secretKey, sessionToken } = this.#credentials;
+    const now = new Date();
+    const signed: Record<string, string> = {
+      ...headers,
+      host: this.#url.host,
+      "x-amz-date": now.toISOString().replaceAll(/[-:]|\.\d+/g, ""),
+      "x-amz-content-sha256": UNSIGNED,
+      ...(sessionToken === "" ? {} : { "x-amz-security-token": sessionToken }),
+    };
+    if (accessKey === "") return headers;
+    const request = { method, path, headers: signed, protocol: this.#url.protocol };
+    const authorization = signV4(request, accessKey, secretKey, this.#region, now, UNSIGNED);
+    return { ...signed, authorization };
   }
 }
 

@@ -34,6 +34,9 @@ export class PrefixedStorage implements ObjectStorage {
   delete(key: string): Promise<void> {
     return this.#inner.delete(this.#prefix + key);
   }
+  removeAbandoned(before: Date): Promise<number> {
+    return this.#inner.removeAbandoned(before);
+  }
   close(): Promise<void> {
     return this.#inner.close();
   }

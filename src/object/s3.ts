@@ -8,17 +8,21 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { crc32c } from "../base/crc32c.ts";
 import { parseBucketUrl } from "./bucket-url.ts";
+import { CHECKSUM_HEADER, checksumOf, verifyChecksum } from "./checksum.ts";
 import type { Credentials } from "./minio.ts";
 import { S3Handler } from "./s3-handler.ts";
 import {
+  failure,
   ObjectMissing,
+  signalOf,
   type ByteRange,
   type ObjectInfo,
   type ObjectStorage,
+  type PutSettings,
   type RequestOptions,
 } from "./storage.ts";
+import { rangeHeader } from "./transfer.ts";
 
 /**
  * S3 and whatever speaks it, through the AWS SDK. Requests go out over our own handler: blocks are not hashed (unsigned
@@ -32,12 +36,18 @@ export class S3Storage implements ObjectStorage {
   readonly #bucket: string;
   readonly #region: string;
   readonly #checksums: boolean;
+  readonly #put: PutSettings;
 
-  constructor(bucketUrl: string, { accessKey, secretKey, sessionToken }: Credentials) {
+  constructor(
+    bucketUrl: string,
+    { accessKey, secretKey, sessionToken }: Credentials,
+    put: PutSettings,
+  ) {
     const { endpoint, bucket, region, virtualHost, checksums } = parseBucketUrl(bucketUrl);
     this.#bucket = bucket;
     this.#region = region;
     this.#checksums = checksums;
+    this.#put = put;
     this.description = `s3://${endpoint === undefined ? "" : `${new URL(endpoint).host}/`}${bucket}`;
     const vhost = /^(1|true|yes)$/i.test(process.env["JFS_S3_VHOST_STYLE"] ?? "");
     this.#client = new S3Client({
@@ -85,12 +95,19 @@ export class S3Storage implements ObjectStorage {
     options: RequestOptions = {},
   ): Promise<void> {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
+    const { storageClass, tag } = this.#put;
     const command = new PutObjectCommand({
       ...{ Bucket: this.#bucket, Key: key, ContentLength: length },
       ContentType: "application/octet-stream",
-      ...(this.#checksums ? { Metadata: { crc32c: String(crc32c(parts)) } } : {}),
+      ...(storageClass === "" ? {} : { StorageClass: storageClass as "STANDARD" }),
+      ...(tag === "" ? {} : { Tagging: tag }),
+      ...(this.#checksums ? { Metadata: { [CHECKSUM_HEADER]: checksumOf(parts) } } : {}),
     });
-    await this.#handler.withBody(parts, () => this.#send(command, options));
+    try {
+      await this.#handler.withBody(parts, () => this.#send(command, options));
+    } catch (error) {
+      throw failure("write", key, error);
+    }
   }
 
   async get(
@@ -101,27 +118,20 @@ export class S3Storage implements ObjectStorage {
   ): Promise<number> {
     const command = new GetObjectCommand({
       ...{ Bucket: this.#bucket, Key: key },
-      ...(range === undefined
-        ? {}
-        : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }),
+      ...(range === undefined ? {} : { Range: rangeHeader(range) }),
     });
     try {
       const { length, result } = await this.#handler.withTarget(into, () =>
         this.#send(command, options),
       );
-      const expected = result.Metadata?.["crc32c"];
-      if (range === undefined && this.#checksums && expected !== undefined) {
-        const found = String(crc32c([into.subarray(0, length)]));
-        if (found !== expected) {
-          throw new Error(
-            `Object "${key}" is corrupt: its checksum is ${found}, expected ${expected}`,
-          );
-        }
+      if (range === undefined && this.#checksums) {
+        verifyChecksum(key, result.Metadata?.[CHECKSUM_HEADER], into.subarray(0, length));
       }
       return length;
     } catch (error) {
-      if (isMissing(error)) throw new ObjectMissing(key, { cause: error });
-      throw error;
+      if (isObjectMissing(error)) throw new ObjectMissing(key, { cause: error });
+      if ((error as Error).name === "InvalidRange") return 0;
+      throw failure("read", key, error);
     }
   }
 
@@ -132,8 +142,8 @@ export class S3Storage implements ObjectStorage {
       );
       return { key, size: info.ContentLength ?? 0, modified: info.LastModified ?? new Date(0) };
     } catch (error) {
-      if (isMissing(error)) throw new ObjectMissing(key, { cause: error });
-      throw error;
+      if (isObjectMissing(error)) throw new ObjectMissing(key, { cause: error });
+      throw failure("look at", key, error);
     }
   }
 
@@ -155,7 +165,16 @@ export class S3Storage implements ObjectStorage {
   }
 
   async delete(key: string): Promise<void> {
-    await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+    try {
+      await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+    } catch (error) {
+      throw failure("delete", key, error);
+    }
+  }
+
+  /** A put that was cut off leaves nothing. */
+  async removeAbandoned(): Promise<number> {
+    return Promise.resolve(0);
   }
 
   async close(): Promise<void> {
@@ -168,22 +187,24 @@ export class S3Storage implements ObjectStorage {
     command: PutObjectCommand | GetObjectCommand,
     options: RequestOptions,
   ): Promise<{ Metadata?: Record<string, string> | undefined }> {
-    const how = options.signal === undefined ? {} : { abortSignal: options.signal };
+    const signal = signalOf(options);
+    const how = signal === undefined ? {} : { abortSignal: signal };
     return command instanceof GetObjectCommand
       ? this.#client.send(command, how)
       : { ...(await this.#client.send(command, how)), Metadata: undefined };
   }
 }
 
+/** True for a bucket or an object that is not there. */
 function isMissing(error: unknown): boolean {
   const { name = "", $metadata } = error as {
     name?: string;
     $metadata?: { httpStatusCode?: number };
   };
-  if (name === "NoSuchBucket") return true;
-  return (
-    name === "NoSuchKey" ||
-    name === "NotFound" ||
-    (name !== "AccessDenied" && $metadata?.httpStatusCode === 404)
-  );
+  if (["NoSuchBucket", "NoSuchKey", "NotFound"].includes(name)) return true;
+  return name !== "AccessDenied" && $metadata?.httpStatusCode === 404;
+}
+
+function isObjectMissing(error: unknown): boolean {
+  return isMissing(error) && (error as Error).name !== "NoSuchBucket";
 }

@@ -5,9 +5,8 @@
  * Implementations retry nothing: who asks decides (`base/retry.ts`). Errors name the operation, the key and the cause.
  */
 export interface ObjectStorage {
-  /** For messages: `s3://bucket at http://host/`. Never with a secret. */
+  /** For messages: `s3://host/bucket/`. Never with a secret. */
   readonly description: string;
-  /** Bytes an empty put costs here and how much may be asked at once, for callers that plan requests. */
   readonly limits: StorageLimits;
 
   /** Makes the bucket or folder when it is missing. */
@@ -27,6 +26,8 @@ export interface ObjectStorage {
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** Deletes the object; one that is missing is deleted already. */
   delete(key: string): Promise<void>;
+  /** Removes what writers left half-written that died before that time. @returns how many */
+  removeAbandoned(before: Date): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -42,7 +43,9 @@ export interface ByteRange {
 }
 
 export interface RequestOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+  /** Of the request itself: waiting for a limit of bandwidth does not count. */
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface ObjectInfo {
@@ -58,4 +61,36 @@ export class ObjectMissing extends Error {
   constructor(key: string, options?: ErrorOptions) {
     super(`Cannot read object "${key}": it does not exist`, options);
   }
+}
+
+/** Ends a request when it takes too long, or when the caller says so. */
+export function signalOf({ signal, timeoutMs }: RequestOptions): AbortSignal | undefined {
+  if (timeoutMs === undefined) return signal;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+}
+
+/** What an object is stored with, where the store knows such things. */
+export interface PutSettings {
+  readonly storageClass: string;
+  /** `key=value`, or empty. */
+  readonly tag: string;
+}
+
+/** The failure of a request, with operation, key and cause; what says that already stays as it is. */
+export function failure(action: string, key: string, cause: unknown): Error {
+  if (cause instanceof Error && cause.message.includes(key)) return cause;
+  return new Error(`Cannot ${action} object "${key}": ${reasonOf(cause)}`, { cause });
+}
+
+/** The words of an error that tell most. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return "no answer in time";
+  // Several addresses were tried: each failed on its own.
+  const first = error instanceof AggregateError ? (error.errors[0] as unknown) : undefined;
+  if (first instanceof Error) return reasonOf(first);
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (message === "") return code ?? error.name;
+  return message === "UnknownError" ? error.name : message;
 }

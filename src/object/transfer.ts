@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { ByteRange } from "./storage.ts";
 
 /**
  * HTTP requests that carry blocks: the body of a GET goes straight into the caller's buffer, the parts of a PUT go out
@@ -57,6 +58,10 @@ export class Transfer {
   }
 }
 
+export function rangeHeader({ offset, length }: ByteRange): string {
+  return `bytes=${offset}-${offset + length - 1}`;
+}
+
 function receive(answer: IncomingMessage, into: Uint8Array | undefined): Promise<TransferAnswer> {
   const status = answer.statusCode ?? 0;
   const target = status < 300 ? into : undefined;
@@ -65,7 +70,7 @@ function receive(answer: IncomingMessage, into: Uint8Array | undefined): Promise
   return new Promise((resolve, reject) => {
     answer.on("data", (chunk: Buffer) => {
       if (length + chunk.length > (target?.length ?? COLLECTED_MAX)) {
-        answer.destroy(new RangeError(`The answer has more than ${length} bytes`));
+        answer.destroy(new RangeError(`it has more than ${target?.length ?? COLLECTED_MAX} bytes`));
         return;
       }
       if (target === undefined) collected.push(chunk);
@@ -74,7 +79,7 @@ function receive(answer: IncomingMessage, into: Uint8Array | undefined): Promise
     });
     answer.once("error", reject);
     answer.once("aborted", () => {
-      reject(new Error("The answer was cut off"));
+      reject(new Error(`the answer was cut off after ${length} bytes`));
     });
     answer.once("end", () => {
       resolve({ status, headers: answer.headers, length, text: Buffer.concat(collected) });

@@ -9,6 +9,12 @@ const compress: OptionSpec<string | undefined> = {
   parse: (given) => parseChoice(given, ["none", "lz4", "zstd"]),
 };
 
+const encryptAlgo: OptionSpec<string | undefined> = {
+  ...{ group: "FORMAT", value: "how", shown: "aes256gcm-rsa", initial: undefined },
+  help: "aes256gcm-rsa, chacha20-rsa, sm4gcm",
+  parse: (given) => parseChoice(given, ["aes256gcm-rsa", "chacha20-rsa", "sm4gcm"]),
+};
+
 export const formatTable = {
   storage: text({
     ...{ group: "STORAGE", help: "driver: file, s3, minio" },
@@ -23,6 +29,7 @@ export const formatTable = {
     ...{ group: "STORAGE", help: "or SESSION_TOKEN in the environment", secret: true },
   }),
   "storage-class": text({ group: "STORAGE", help: "of new objects", value: "class" }),
+  tag: text({ group: "STORAGE", help: "of new objects, for the store", value: "key=value" }),
 
   "block-size": size({
     ...{ group: "FORMAT", unit: 1024, initial: undefined, shown: "4M" },
@@ -30,6 +37,15 @@ export const formatTable = {
   }),
   compress,
   "hash-prefix": optionalOnOff({ group: "FORMAT", help: "spread objects over many prefixes" }),
+  shards: optionalCount({
+    ...{ group: "FORMAT", shown: "0" },
+    help: "spread objects over so many buckets; the bucket's name has a %d for the number",
+  }),
+  "encrypt-rsa-key": text({
+    ...{ group: "FORMAT", value: "file", secret: true },
+    help: "private RSA key in PEM that objects are encrypted with; its passphrase is JFS_RSA_PASSPHRASE",
+  }),
+  "encrypt-algo": encryptAlgo,
   capacity: size({
     ...{ group: "FORMAT", unit: GIB, initial: undefined, shown: "0" },
     help: "most the volume may hold, GiB; 0 without limit",

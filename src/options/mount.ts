@@ -1,4 +1,4 @@
-import { count, duration, onOff, owner, size, text } from "./specs.ts";
+import { bandwidth, count, duration, onOff, owner, size, text } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { MIB, parseMode } from "./values.ts";
 
@@ -31,6 +31,18 @@ export const mountTable = {
 
   storage: text({ group: "STORAGE", help: "another driver than the volume's own" }),
   bucket: text({ group: "STORAGE", help: "another bucket than the volume's own", value: "url" }),
+  "storage-class": text({
+    ...{ group: "STORAGE", value: "class" },
+    help: "another class of new objects than the volume's own",
+  }),
+  tag: text({
+    ...{ group: "STORAGE", value: "key=value" },
+    help: "another tag of new objects than the volume's own",
+  }),
+  "storage-sync": onOff({
+    ...{ group: "STORAGE", initial: true },
+    help: "file storage answers when the disk has the bytes",
+  }),
   "get-timeout": duration({
     ...{ group: "STORAGE", initial: 60_000, shown: "60s" },
     help: "of one try of a download",
@@ -45,6 +57,14 @@ export const mountTable = {
   "max-deletes": count({
     ...{ group: "STORAGE", initial: 10 },
     help: "deletions at once; 0 deletes nothing",
+  }),
+  "upload-limit": bandwidth({
+    ...{ group: "STORAGE", shown: "the volume's own" },
+    help: "most that is uploaded; 0 without limit",
+  }),
+  "download-limit": bandwidth({
+    ...{ group: "STORAGE", shown: "the volume's own" },
+    help: "most that is downloaded; 0 without limit",
   }),
 
   "buffer-size": size({

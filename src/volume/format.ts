@@ -1,8 +1,11 @@
+import { readFileSync } from "node:fs";
+import { log } from "../base/log.ts";
 import type { Format } from "../meta/format.ts";
 import { changeFormat, newFormat, type FormatOptions } from "../meta/format-options.ts";
 import { loadFormat, saveFormat } from "../meta/redis/format-store.ts";
 import { openRedis } from "../meta/redis/open.ts";
-import { checkStorage, createStorage, requireEmpty } from "../object/create.ts";
+import { checkStorage, requireEmpty } from "../object/check.ts";
+import { createStorage } from "../object/create.ts";
 import type { ObjectStorage } from "../object/storage.ts";
 import type { FormatValues } from "../options/format.ts";
 
@@ -12,6 +15,8 @@ export interface FormatRequest {
   readonly metaUrl: string;
   readonly name: string;
   readonly values: FormatValues;
+  /** Of the encryption key; else `JFS_RSA_PASSPHRASE`. */
+  readonly passphrase?: string | undefined;
   /** Change also what is fixed. */
   readonly force?: boolean | undefined;
   /** Leave a volume that is there as it is. */
@@ -40,7 +45,10 @@ export async function formatVolume(request: FormatRequest): Promise<Formatted> {
       old === undefined
         ? newFormat(request.name, withEnvironment(options))
         : changeFormat({ ...old, Name: request.name }, options);
-    const storage = await createStorage(format);
+    if (old !== undefined && options.encryptKey !== undefined) {
+      log.warn("the encryption key stays as it was when the volume was made");
+    }
+    const storage = await createStorage({ ...format, passphrase: request.passphrase });
     try {
       await prepareStorage(storage, format, old === undefined);
       await saveFormat(client, format, { force: request.force === true });
@@ -80,7 +88,20 @@ function optionsOf(values: FormatValues): FormatOptions {
     ...{ compression: values.compress, hashPrefix: values["hash-prefix"] },
     ...{ capacityBytes: values.capacity, inodes: values.inodes },
     ...{ trashDays: values["trash-days"], enableAcl: values["enable-acl"] },
+    ...{ shards: values.shards, tag: values.tag, encryptAlgo: values["encrypt-algo"] },
+    encryptKey: pemOf(values["encrypt-rsa-key"]),
   };
+}
+
+/** The text of a key: that of a file, or given as it is. */
+function pemOf(given: string | undefined): string | undefined {
+  if (given === undefined || given.includes("-----BEGIN")) return given;
+  try {
+    return readFileSync(given, "utf8");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`Cannot read encryption key "${given}": ${code}`, { cause });
+  }
 }
 
 function withEnvironment(options: FormatOptions): FormatOptions {

@@ -13,6 +13,7 @@ import type { KernelCaches } from "../vfs/file-system.ts";
 import { Known } from "../vfs/known.ts";
 import { shown, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
+import { storageSettings } from "./storage-settings.ts";
 
 /** How a volume is opened for a mount. */
 export interface OpenVolumeOptions {
@@ -108,11 +109,7 @@ async function show(
 }
 
 async function openStore(format: Format, values: MountValues): Promise<BlockStore> {
-  const storage = await createStorage({
-    ...format,
-    Storage: values.storage ?? format.Storage,
-    Bucket: values.bucket ?? format.Bucket,
-  });
+  const storage = await createStorage(storageSettings(format, values));
   return new BlockStore(storage, codecOf(format.Compression), {
     ...{ blockSize: format.BlockSize * 1024, hashPrefix: format.HashPrefix },
     ...{ ioRetries: values["io-retries"] },
