@@ -92,5 +92,7 @@ export function reasonOf(error: unknown): string {
   if (first instanceof Error) return reasonOf(first);
   const { code, message } = error as NodeJS.ErrnoException;
   if (message === "") return code ?? error.name;
-  return message === "UnknownError" ? error.name : message;
+  // Of an answer without a body the SDK knows the status only.
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+  return message === "UnknownError" ? `status ${$metadata?.httpStatusCode}` : message;
 }

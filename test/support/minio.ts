@@ -34,8 +34,9 @@ export async function startMinio(
     },
   );
   await until(`MinIO on port ${port}`, async () => {
-    const answer = await fetch(`${endpoint}/minio/health/ready`).catch(() => undefined);
-    return answer?.ok === true;
+    // Ready is not yet: users come a moment later, and until then everything is answered with 503.
+    const answer = await fetch(endpoint).catch(() => undefined);
+    return answer?.status === 403;
   });
   return {
     port,
