@@ -2,15 +2,17 @@ import { LRUCache } from "lru-cache";
 import type { Maybe } from "../base/maybe.ts";
 import { blockLength } from "./block.ts";
 import type { BlockId, BlockStore } from "./block-store.ts";
-import type { BufferPool } from "./buffer-pool.ts";
+import type { SharedMemory } from "./shared-memory.ts";
 
 /** A block in memory, pinned: its bytes stay where they are until it is released. */
 export interface PinnedBlock {
-  readonly data: Buffer;
+  readonly data: Uint8Array;
 }
 
+const MISSES_MAX = 10_000;
+
 interface CachedBlock extends PinnedBlock {
-  readonly buffer: Buffer;
+  readonly buffer: Uint8Array;
   pins: number;
   evicted: boolean;
 }
@@ -21,14 +23,16 @@ interface CachedBlock extends PinnedBlock {
  */
 export class BlockCache {
   readonly #store: BlockStore;
-  readonly #pool: BufferPool;
+  readonly #memory: SharedMemory;
   readonly #blocks: LRUCache<string, CachedBlock>;
   readonly #loads = new Map<string, Promise<CachedBlock>>();
   readonly #pinned: PinnedBlock[] = [];
+  /** Blocks of which parts were read while they were not here, and how often. */
+  readonly #misses = new LRUCache<string, number>({ max: MISSES_MAX });
 
-  constructor(store: BlockStore, pool: BufferPool, options: { capacityBytes: number }) {
+  constructor(store: BlockStore, memory: SharedMemory, options: { capacityBytes: number }) {
     this.#store = store;
-    this.#pool = pool;
+    this.#memory = memory;
     this.#blocks = new LRUCache({
       maxSize: options.capacityBytes,
       sizeCalculation: (block) => block.buffer.length,
@@ -59,6 +63,14 @@ export class BlockCache {
     });
   }
 
+  /** Notes that a part of a block is wanted that is not here. @returns how often it was before */
+  countMiss(block: BlockId): number {
+    const key = keyOf(block);
+    const before = this.#misses.get(key) ?? 0;
+    this.#misses.set(key, before + 1);
+    return before;
+  }
+
   has(block: BlockId): boolean {
     const key = keyOf(block);
     return this.#blocks.has(key) || this.#loads.has(key);
@@ -80,12 +92,12 @@ export class BlockCache {
 
   async #download(block: BlockId): Promise<CachedBlock> {
     const length = blockLength(block.sliceSize, block.index, this.#store.blockSize);
-    const buffer = this.#pool.take(length);
+    const buffer = this.#memory.take(length);
     const data = buffer.subarray(0, length);
     try {
       await this.#store.get(block, data);
     } catch (error) {
-      this.#pool.give(buffer);
+      this.#memory.give(buffer);
       throw error;
     }
     const loaded: CachedBlock = { buffer, data, pins: 0, evicted: false };
@@ -96,7 +108,7 @@ export class BlockCache {
   #release(block: CachedBlock): void {
     if (block.evicted && block.pins === 0) {
       block.pins = -1;
-      this.#pool.give(block.buffer);
+      this.#memory.give(block.buffer);
     }
   }
 }

@@ -1,23 +1,21 @@
 import pLimit, { type LimitFunction } from "p-limit";
-import { retry } from "../base/retry.ts";
-import { failure, ObjectMissing, type ByteRange, type ObjectStorage } from "../object/storage.ts";
+import type { ByteRange } from "../object/storage.ts";
 import { blockKey, blockLength } from "./block.ts";
-import type { Codec } from "./codec.ts";
+import type { BlockJob, JobRunner } from "./block-jobs.ts";
 
 /**
- * Blocks of slices in object storage: names, compression, tries, how many at once. A block is written once under its
- * name and never changed.
+ * Blocks of slices in object storage: their names, and how many travel at once. A block is written once under its name and
+ * never changed. Compression, encryption and requests are done by a `JobRunner`, in this thread or in others.
  */
 
 export interface BlockStoreOptions {
   readonly blockSize: number;
   readonly hashPrefix: boolean;
-  /** Tries after the first one. */
-  readonly ioRetries: number;
   readonly maxUploads: number;
   readonly maxDownloads: number;
-  readonly putTimeoutMs: number;
-  readonly getTimeoutMs: number;
+  readonly maxDeletes: number;
+  /** False where a part of a block costs the whole one: compressed, encrypted. */
+  readonly rangeReads: boolean;
 }
 
 /** One block of a slice. */
@@ -28,99 +26,75 @@ export interface BlockId {
   readonly index: number;
 }
 
+/** Bytes to store: themselves, or where they lie in the spool. */
+export type BlockSource =
+  Uint8Array | { readonly places: readonly number[]; readonly size: number };
+
 export class BlockStore {
   readonly blockSize: number;
-  /** False where a part of a block costs the whole one. */
   readonly rangeReads: boolean;
-  readonly #storage: ObjectStorage;
-  readonly #codec: Codec;
+  readonly #runner: JobRunner;
   readonly #options: BlockStoreOptions;
   readonly #uploads: LimitFunction;
   readonly #downloads: LimitFunction;
+  readonly #deletes: LimitFunction | undefined;
 
-  constructor(storage: ObjectStorage, codec: Codec, options: BlockStoreOptions) {
-    this.#storage = storage;
-    this.#codec = codec;
+  constructor(runner: JobRunner, options: BlockStoreOptions) {
+    this.#runner = runner;
     this.#options = options;
     this.blockSize = options.blockSize;
-    this.rangeReads = storage.limits.rangeReads && codec.name === "none";
+    this.rangeReads = options.rangeReads;
     this.#uploads = pLimit(options.maxUploads);
     this.#downloads = pLimit(options.maxDownloads);
+    this.#deletes = options.maxDeletes === 0 ? undefined : pLimit(options.maxDeletes);
   }
 
-  /** Stores one block; `data` must stay untouched until it settles. */
-  async put(id: bigint, index: number, data: Uint8Array): Promise<void> {
-    const key = this.#key(id, index, data.length);
-    await this.#uploads(async () => {
-      const parts = await this.#codec.encode([data]);
-      await this.#try(this.#options.putTimeoutMs, (timeoutMs) =>
-        this.#storage.put(key, parts, { timeoutMs }),
-      );
-    });
+  /** Stores one block; its bytes must stay untouched until it settles. */
+  put(id: bigint, index: number, source: BlockSource): Promise<void> {
+    const bytes = source instanceof Uint8Array;
+    const size = bytes ? source.length : source.size;
+    const key = this.#key(id, index, size);
+    const job: BlockJob = bytes
+      ? { kind: "put", key, size, bytes: source }
+      : { kind: "put", key, size, places: source.places };
+    return this.#uploads(() => this.#runner.run(job));
   }
 
-  /** Reads a whole block into `into`, which is just as long. */
-  async get(block: BlockId, into: Uint8Array): Promise<void> {
+  /**
+   * Reads a whole block into shared memory, which is just as long.
+   *
+   * @throws ObjectMissing
+   */
+  get(block: BlockId, into: Uint8Array): Promise<void> {
     const key = this.#key(block.id, block.index, into.length);
-    await this.#downloads(() =>
-      this.#try(this.#options.getTimeoutMs, async (timeoutMs) => {
-        const plain = this.#codec.name === "none";
-        const stored = plain ? into : Buffer.allocUnsafe(this.#codec.bound(into.length));
-        const length = await this.#storage.get(key, stored, undefined, { timeoutMs });
-        if (!plain) await this.#decode(key, stored.subarray(0, length), into);
-        else if (length !== into.length) throw cutShort(key, length, into.length);
-      }),
-    );
+    return this.#downloads(() => this.#runner.run({ kind: "get", key, into }));
   }
 
   /** Reads a part of a block, where `rangeReads`. */
-  async getRange(block: BlockId, range: ByteRange, into: Uint8Array): Promise<void> {
+  getRange(block: BlockId, range: ByteRange, into: Uint8Array): Promise<void> {
     const size = blockLength(block.sliceSize, block.index, this.blockSize);
     const key = this.#key(block.id, block.index, size);
-    await this.#downloads(() =>
-      this.#try(this.#options.getTimeoutMs, async (timeoutMs) => {
-        const length = await this.#storage.get(key, into, range, { timeoutMs });
-        if (length !== range.length) throw cutShort(key, length, range.length);
-      }),
-    );
+    return this.#downloads(() => this.#runner.run({ kind: "get", key, into, range }));
   }
 
-  /** Deletes all blocks of a slice. */
+  /** Deletes all blocks of a slice. @throws Error where deleting is turned off */
   async deleteSlice(id: bigint, sliceSize: number): Promise<void> {
-    for (let index = 0; index * this.blockSize < sliceSize; index++) {
+    const limit = this.#deletes;
+    if (limit === undefined) throw new Error("Deleting is turned off by --max-deletes=0");
+    const count = Math.ceil(sliceSize / this.blockSize);
+    const deletions = Array.from({ length: count }, (_, index) => {
       const key = this.#key(id, index, blockLength(sliceSize, index, this.blockSize));
-      await this.#try(this.#options.putTimeoutMs, () => this.#storage.delete(key));
-    }
+      return limit(() => this.#runner.run({ kind: "delete", key }));
+    });
+    const failed = (await Promise.allSettled(deletions)).find((one) => one.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
-  async close(): Promise<void> {
-    await this.#storage.close();
-  }
-
-  async #decode(key: string, stored: Uint8Array, into: Uint8Array): Promise<void> {
-    try {
-      await this.#codec.decode(stored, into);
-    } catch (cause) {
-      throw failure("read", key, cause);
-    }
+  close(): Promise<void> {
+    return this.#runner.close();
   }
 
   #key(id: bigint, index: number, size: number): string {
     return blockKey(id, index, size, this.#options.hashPrefix);
   }
-
-  #try<T>(timeoutMs: number, work: (timeoutMs: number) => Promise<T>): Promise<T> {
-    return retry(
-      {
-        attempts: this.#options.ioRetries + 1,
-        pauseMs: (attempt) => Math.min((attempt - 1) ** 2 * 200, 10_000),
-        worthRetrying: (error) => !(error instanceof ObjectMissing),
-      },
-      () => work(timeoutMs),
-    );
-  }
-}
-
-function cutShort(key: string, length: number, expected: number): Error {
-  return new Error(`Object "${key}" has ${length} bytes, expected ${expected}`);
 }

@@ -22,6 +22,15 @@ export async function mount({ fd, source, target, options }: MountRequest): Prom
   await succeeded(child, `Cannot mount on "${target}"`);
 }
 
+/** A file system in memory, for root only. */
+export async function mountTmpfs(target: string, bytes: number): Promise<void> {
+  const options = `size=${bytes},mode=0700`;
+  const child = spawn("mount", ["-i", "-t", "tmpfs", "-o", options, "juicefs", target], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  await succeeded(child, `Cannot mount a tmpfs on "${target}"`);
+}
+
 /** Unmounts what lies on top of `target`; lazily where it is in use. */
 export async function unmount(target: string, { lazy = false } = {}): Promise<void> {
   const child = spawn("umount", [...(lazy ? ["-l"] : []), "-i", "--", target], {

@@ -16,6 +16,14 @@ export function mergeSlices(records: readonly Slice[]): Piece[] {
   return fillHoles(covered);
 }
 
+/** A merged view with one more record on top. */
+export function addRecord(pieces: readonly Piece[], record: Slice): Piece[] {
+  const covered = [...pieces];
+  if (record.len > 0) overlay(covered, record);
+  const end = pieces.at(-1);
+  return record.pos > (end === undefined ? 0 : end.pos + end.len) ? fillHoles(covered) : covered;
+}
+
 /** The pieces of a merged view that lie in [start, end), cut to it; what the view lacks is a hole. */
 export function cutPieces(pieces: readonly Piece[], start: number, end: number): Piece[] {
   const cut = pieces

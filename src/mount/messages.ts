@@ -13,6 +13,12 @@ export interface MountConfig {
   readonly values: MountValues;
 }
 
+/** What a serving process is given. */
+export interface ServerConfig extends MountConfig {
+  /** In memory; what a successor must find lies there. */
+  readonly folder: string;
+}
+
 /** What the process before knew that a successor needs. */
 export interface Succession {
   readonly negotiated: Negotiated;
@@ -29,7 +35,7 @@ export interface OpenedMessage {
 
 export type ToServer =
   /** Open the volume; with `after`, take a mount over and serve it at once. */
-  | { readonly kind: "open"; readonly config: MountConfig; readonly after?: Succession }
+  | { readonly kind: "open"; readonly config: ServerConfig; readonly after?: Succession }
   /** The mount is made: serve it. */
   | { readonly kind: "serve"; readonly negotiated: Negotiated }
   /** It could not be made: end in order. */

@@ -5,7 +5,7 @@ import { FuseSession } from "../fuse/session.ts";
 import { openVolume, type OpenedVolume } from "../volume/open.ts";
 import { operationsOf } from "./adapter.ts";
 import { kernelCaches } from "./kernel-caches.ts";
-import type { MountConfig, Succession, ToServer, ToSupervisor } from "./messages.ts";
+import type { ServerConfig, Succession, ToServer, ToSupervisor } from "./messages.ts";
 import { isReadOnly } from "./options.ts";
 
 /**
@@ -38,11 +38,12 @@ class Server {
     }
   }
 
-  async #open(config: MountConfig, after: Succession | undefined): Promise<void> {
+  async #open(config: ServerConfig, after: Succession | undefined): Promise<void> {
     try {
       this.#volume = await openVolume(config.metaUrl, {
         ...{ mountpoint: config.mountpoint, values: config.values },
         readOnly: isReadOnly(config.values),
+        folder: config.folder,
         sid: after === undefined ? undefined : BigInt(after.sid),
         gone: (reason) => {
           void tell({ kind: "gone", reason });

@@ -9,6 +9,7 @@ import type { MountConfig, OpenedMessage, ToSupervisor } from "./messages.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, kernelOptions, wantsWritebackCache } from "./options.ts";
 import { ServerProcess } from "./server-process.ts";
+import { makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
 
 /**
  * Opens the device, mounts, answers INIT and keeps the descriptor; starts the serving process and, when that dies, another
@@ -25,6 +26,7 @@ export class Supervisor {
   readonly #config: MountConfig;
   readonly #ended = Promise.withResolvers<void>();
   #device = -1;
+  #folder = "";
   #server: ServerProcess | undefined;
   #negotiated: Negotiated | undefined;
   #volume: OpenedMessage | undefined;
@@ -47,9 +49,10 @@ export class Supervisor {
     requireMounting();
     prepareMountpoint(mountpoint, { nonempty: allowsNonempty(values) });
     this.#device = openDevice();
+    this.#folder = await makeSharedFolder(mountpoint, values["buffer-size"]);
     const server = this.#startServer();
     try {
-      server.send({ kind: "open", config: this.#config });
+      server.send({ kind: "open", config: { ...this.#config, folder: this.#folder } });
       const volume = await server.opened();
       this.#volume = volume;
       await this.#mount(volume);
@@ -123,6 +126,7 @@ export class Supervisor {
     server.send({ kind: "leave" });
     await server.gone();
     closeDevice(this.#device);
+    await this.#cleanUp();
   }
 
   #startServer(): ServerProcess {
@@ -151,7 +155,10 @@ export class Supervisor {
   #serverExited({ done, text }: { done: boolean; text: string }): void {
     this.#serving = false;
     if (done) {
-      this.#end();
+      this.#end().catch((error: unknown) => {
+        log.error({ error }, "the mount ended, what it leaves cannot be removed");
+        this.#ended.resolve();
+      });
       return;
     }
     this.#restarts++;
@@ -164,20 +171,23 @@ export class Supervisor {
     }, pauseMs);
   }
 
-  #end(): void {
+  async #end(): Promise<void> {
     closeDevice(this.#device);
+    await this.#cleanUp();
     this.#ended.resolve();
-    // Whoever waits for the end is answered before the socket goes.
-    setImmediate(() => {
-      this.#control?.close();
-      forgetControl(this.#config.mountpoint);
-    });
+  }
+
+  async #cleanUp(): Promise<void> {
+    const { mountpoint } = this.#config;
+    this.#control?.close();
+    await removeSharedFolder(mountpoint);
+    forgetControl(mountpoint);
   }
 
   #succeed(): void {
     const server = this.#startServer();
     const sid = this.#volume?.sid ?? "0";
     const after = { negotiated: this.#agreed(), sid };
-    server.send({ kind: "open", config: this.#config, after });
+    server.send({ kind: "open", config: { ...this.#config, folder: this.#folder }, after });
   }
 }

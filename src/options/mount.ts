@@ -1,6 +1,6 @@
 import { bandwidth, count, duration, onOff, owner, size, text } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
-import { MIB, parseMode } from "./values.ts";
+import { MIB, parseCount, parseMode } from "./values.ts";
 
 /** What `mount` takes, under JuiceFS's own names (cmd/mount.go and cmd/flags.go, 1.4). Sizes are bytes, times milliseconds. */
 
@@ -12,6 +12,12 @@ const umask: OptionSpec<number | undefined> = {
 const fuseOptions: OptionSpec<string> = {
   ...{ group: "FUSE", value: "options", initial: "", parse: (given) => given },
   help: "options of mount(8), comma-separated, such as ro or writeback_cache",
+};
+
+const ioThreads: OptionSpec<number | undefined> = {
+  ...{ group: "STORAGE", value: "n", initial: undefined, parse: (given) => parseCount(given) },
+  help: "threads that store, read and compress; 0: the thread that serves does it",
+  shown: "half of the cores",
 };
 
 export const mountTable = {
@@ -67,6 +73,7 @@ export const mountTable = {
     help: "most that is downloaded; 0 without limit",
   }),
 
+  "io-threads": ioThreads,
   "buffer-size": size({
     ...{ group: "CACHE", unit: MIB, initial: 300 * MIB, shown: "300M" },
     help: "memory for data that is being written and read",

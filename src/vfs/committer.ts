@@ -1,54 +1,148 @@
 import type { CommitOutcome, SliceCommit } from "../meta/types.ts";
-
-interface Waiting {
-  readonly commit: SliceCommit;
-  readonly resolve: (outcome: CommitOutcome) => void;
-}
-
-/** Records in one script at most: the server does nothing else meanwhile. */
-const BATCH_MAX = 500;
+import type { DirtyJournal } from "./dirty-journal.ts";
+import type { PendingSlice } from "./pending-slice.ts";
+import type { SliceGroup } from "./slice-uploads.ts";
 
 /**
- * Commits slices of any files in batches: while one script is under way, what comes joins the next. Nothing waits when
- * nothing is under way. Records of one file stay in the order given.
+ * Commits what is stored, of any files, in batches: while one script is under way, what becomes ready joins the next. The
+ * records of a file are committed in the order of its slices; slices that are stored together are committed together.
  */
+
+export interface CommitterParts {
+  readonly journal: DirtyJournal;
+  readonly send: (commits: readonly SliceCommit[]) => Promise<CommitOutcome[]>;
+  /** The oldest slice of the file that is pending still, by its sequence. */
+  readonly oldest: (slice: PendingSlice) => number;
+  /** Called for each slice, in the order of its file. */
+  readonly settled: (slice: PendingSlice, outcome: CommitOutcome) => void;
+  /** Nothing refers to what these slices shared. */
+  readonly unused: (slice: PendingSlice) => void;
+}
+
+/** Records in one script about: the server does nothing else meanwhile. */
+const RECORDS_MAX = 500;
+
 export class Committer {
-  readonly #send: (commits: readonly SliceCommit[]) => Promise<CommitOutcome[]>;
-  #waiting: Waiting[] = [];
+  readonly #parts: CommitterParts;
+  #ready: SliceGroup[] = [];
   #busy = false;
 
-  constructor(send: (commits: readonly SliceCommit[]) => Promise<CommitOutcome[]>) {
-    this.#send = send;
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
   }
 
-  /** Never rejects: a failure is the outcome. */
-  commit(commit: SliceCommit): Promise<CommitOutcome> {
-    return new Promise((resolve) => {
-      this.#waiting.push({ commit, resolve });
-      if (!this.#busy) void this.#run();
-    });
+  /** Takes slices that are stored, or could not be. */
+  add(group: SliceGroup): void {
+    this.#ready.push(group);
+    if (!this.#busy) void this.#run();
   }
 
   async #run(): Promise<void> {
     this.#busy = true;
-    // What is ready in the same turn of the event loop travels together.
+    // What becomes ready in the same turn of the event loop travels together.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, BATCH_MAX);
-      const outcomes = await this.#outcomes(batch);
-      for (const [at, { resolve }] of batch.entries()) {
-        resolve(outcomes[at] ?? { error: new Error("The server told no outcome") });
-      }
+    for (;;) {
+      const groups = this.#takeReady();
+      if (groups.length === 0) break;
+      const order = inFileOrder(groups.flatMap(({ slices }) => slices));
+      await this.#commit(order, groups);
     }
     this.#busy = false;
   }
 
-  async #outcomes(batch: readonly Waiting[]): Promise<CommitOutcome[]> {
+  /** Groups none of whose slices has to wait for one outside. */
+  #takeReady(): SliceGroup[] {
+    const next = new Map<bigint, number>();
+    const taken = new Set<SliceGroup>();
+    let records = 0;
+    let more = true;
+    while (more) {
+      more = false;
+      for (const group of this.#ready) {
+        if (records >= RECORDS_MAX || taken.has(group)) continue;
+        const after = this.#follows(group, next);
+        if (after === undefined) continue;
+        for (const [ino, sequence] of after) next.set(ino, sequence);
+        taken.add(group);
+        records += group.slices.length;
+        more = true;
+      }
+    }
+    if (taken.size > 0) this.#ready = this.#ready.filter((group) => !taken.has(group));
+    return [...taken];
+  }
+
+  /** Which slice of each file comes next when this group is taken too; undefined when it has to wait. */
+  #follows(group: SliceGroup, next: ReadonlyMap<bigint, number>): Map<bigint, number> | undefined {
+    const after = new Map<bigint, number>();
+    for (const slice of group.slices) {
+      const { ino, sequence } = slice;
+      const expected = after.get(ino) ?? next.get(ino) ?? this.#parts.oldest(slice);
+      if (sequence !== expected) return undefined;
+      after.set(ino, sequence + 1);
+    }
+    return after;
+  }
+
+  async #commit(order: readonly PendingSlice[], groups: readonly SliceGroup[]): Promise<void> {
+    const failures = new Map<PendingSlice, Error>();
+    for (const { slices, failure } of groups) {
+      if (failure !== undefined) for (const slice of slices) failures.set(slice, failure);
+    }
+    const sent = order.filter((slice) => !failures.has(slice));
+    const outcomes = new Map<PendingSlice, CommitOutcome>();
+    for (const [slice, error] of failures) outcomes.set(slice, { error });
+    if (sent.length > 0) {
+      this.#parts.journal.commit(sent);
+      const answers = await this.#send(sent);
+      for (const [at, slice] of sent.entries()) {
+        outcomes.set(slice, answers[at] ?? { error: new Error("The server told no outcome") });
+      }
+    }
+    this.#reportUnused(sent, outcomes);
+    for (const slice of order) this.#parts.settled(slice, outcomes.get(slice) as CommitOutcome);
+  }
+
+  /** Objects that no record came to refer to. An answer that never came may still be a commit. */
+  #reportUnused(
+    sent: readonly PendingSlice[],
+    outcomes: ReadonlyMap<PendingSlice, CommitOutcome>,
+  ): void {
+    const used = new Set<bigint>();
+    const refused = new Map<bigint, PendingSlice>();
+    for (const slice of sent) {
+      const id = slice.identity?.id ?? 0n;
+      const outcome = outcomes.get(slice);
+      if (outcome !== undefined && "error" in outcome && isRefusal(outcome.error)) {
+        refused.set(id, slice);
+      } else {
+        used.add(id);
+      }
+    }
+    for (const [id, slice] of refused) if (!used.has(id)) this.#parts.unused(slice);
+  }
+
+  async #send(slices: readonly PendingSlice[]): Promise<CommitOutcome[]> {
     try {
-      return await this.#send(batch.map(({ commit }) => commit));
+      return await this.#parts.send(slices.map((slice) => slice.commit()));
     } catch (error) {
       const failed = error instanceof Error ? error : new Error(String(error));
-      return batch.map(() => ({ error: failed }));
+      return slices.map(() => ({ error: failed }));
     }
   }
+}
+
+function isRefusal(error: Error): boolean {
+  return "code" in error && error.code !== "EIO";
+}
+
+/** Slices of each file in their order; files as they come. */
+function inFileOrder(slices: readonly PendingSlice[]): PendingSlice[] {
+  const files = new Map<bigint, PendingSlice[]>();
+  for (const slice of slices) {
+    const file = files.get(slice.ino);
+    if (file === undefined) files.set(slice.ino, [slice]);
+    else file.push(slice);
+  }
+  return [...files.values()].flatMap((file) => file.toSorted((a, b) => a.sequence - b.sequence));
 }

@@ -1,28 +1,38 @@
-import { LRUCache } from "lru-cache";
 import type { Maybe } from "../base/maybe.ts";
 import { BlockCache } from "../chunk/block-cache.ts";
 import type { BlockStore } from "../chunk/block-store.ts";
-import { BufferPool } from "../chunk/buffer-pool.ts";
+import { SharedMemory } from "../chunk/shared-memory.ts";
+import type { Spool } from "../chunk/spool.ts";
 import { CHUNK_SIZE } from "../meta/limits.ts";
-import { mergeSlices, type Piece } from "../meta/merge.ts";
+import type { Piece } from "../meta/merge.ts";
 import type { Meta } from "../meta/meta.ts";
-import type { Attr, Ino, Time } from "../meta/types.ts";
+import type { Attr, CommitOutcome, Ino, Time } from "../meta/types.ts";
+import { ChunkViews } from "./chunk-views.ts";
 import { Committer } from "./committer.ts";
+import { DirtyJournal, type Journaled } from "./dirty-journal.ts";
 import type { FileData, ReadHandle, WriteAt } from "./file-data.ts";
 import { FileReader, type ReaderParts } from "./file-reader.ts";
 import { FileWriter, type WriterParts } from "./file-writer.ts";
+import type { PendingSlice } from "./pending-slice.ts";
+import { restoreSlices } from "./restore.ts";
+import { SliceUploads } from "./slice-uploads.ts";
 
 const TICK_MS = 100;
-/** Merged views of chunks that are remembered. */
-const VIEWS = 20_000;
+/** Memory for writing is kept so long while nobody writes. */
+const IDLE_TICKS = 50;
+/** What travels together is at most a block; less where a part of a block cannot be read alone. */
+const PACK_BYTES_WHOLE = 256 << 10;
 
 export interface DataOptions {
   /** Bytes of file data in memory, written and read. */
   readonly bufferBytes: number;
   readonly readaheadMax: number;
+  /** A folder in memory, for what a process that takes over must find. */
+  readonly folder: string;
 }
 
 export interface DataListener {
+  /** A record was committed: the attributes now, and whether it landed elsewhere than was guessed. */
   committed(ino: Ino, attr: Attr, moved: boolean): void;
 }
 
@@ -31,60 +41,93 @@ export interface DataListener {
  * is not stored yet; a writer that is quicker gets its answer when there is room again.
  */
 export class DataEngine implements FileData {
-  readonly #meta: Pick<Meta, "readChunk">;
   readonly #store: BlockStore;
+  readonly #spool: Spool;
+  readonly #journal: DirtyJournal;
+  readonly #uploads: SliceUploads;
+  readonly #listener: DataListener;
+  readonly #commit: Meta["commitSlices"];
   readonly #writers = new Map<Ino, FileWriter>();
   readonly #handles = new Map<Ino, number>();
-  readonly #views = new LRUCache<string, readonly Piece[]>({ max: VIEWS });
-  readonly #viewLoads = new Map<string, Promise<readonly Piece[]>>();
-  readonly #viewKeys = new Map<Ino, Set<number>>();
+  readonly #views: ChunkViews;
   readonly #writerParts: WriterParts;
   readonly #readerParts: ReaderParts;
   readonly #dirtyMax: number;
-  readonly #waiting: (() => void)[] = [];
   readonly #timer: NodeJS.Timeout;
-  #dirty = 0;
+  #waiting: (() => void)[] = [];
+  #lastNumber = 0;
+  #idleTicks = 0;
+  /** Requests of a process before whose bytes are here already. */
+  #appended: ReadonlySet<bigint> = new Set();
 
   constructor(
     meta: Pick<Meta, "readChunk" | "newSliceId" | "commitSlices">,
-    store: BlockStore,
+    { store, spool }: { store: BlockStore; spool: Spool },
     { options, listener }: { options: DataOptions; listener: DataListener },
   ) {
     const half = options.bufferBytes / 2;
-    const pool = new BufferPool(store.blockSize, Math.ceil(half / 4 / store.blockSize));
-    this.#meta = meta;
     this.#store = store;
+    this.#spool = spool;
+    this.#listener = listener;
     this.#dirtyMax = half;
+    this.#commit = (commits) => meta.commitSlices(commits);
+    this.#journal = new DirtyJournal(options.folder);
+    this.#views = new ChunkViews((ino, chunkIndex) => meta.readChunk(ino, chunkIndex));
+    const committer = new Committer({
+      journal: this.#journal,
+      send: this.#commit,
+      oldest: ({ ino }) => this.#writer(ino).oldestSequence,
+      settled: (slice, outcome) => {
+        this.#settled(slice, outcome);
+      },
+      unused: ({ identity }) => {
+        if (identity === undefined) return;
+        store.deleteSlice(identity.id, identity.size).catch(() => undefined);
+      },
+    });
+    this.#uploads = new SliceUploads({
+      ...{ store, journal: this.#journal, newSliceId: () => meta.newSliceId() },
+      packBytes: store.rangeReads ? store.blockSize : PACK_BYTES_WHOLE,
+      stored: (group) => {
+        committer.add(group);
+      },
+    });
     this.#writerParts = {
-      ...{ store, pool },
-      committer: new Committer((commits) => meta.commitSlices(commits)),
-      newSliceId: () => meta.newSliceId(),
-      account: (bytes) => {
-        this.#account(bytes);
-      },
-      committed: (ino, attr, moved) => {
-        this.#dropViews(ino);
-        listener.committed(ino, attr, moved);
-      },
+      ...{ blockSize: store.blockSize, spool, journal: this.#journal, uploads: this.#uploads },
+      nextNumber: () => ++this.#lastNumber,
     };
+    const memory = new SharedMemory(store.blockSize, Math.ceil(half / 4 / store.blockSize));
     this.#readerParts = {
       store,
-      cache: new BlockCache(store, pool, { capacityBytes: half }),
+      cache: new BlockCache(store, memory, { capacityBytes: half }),
       readaheadMax: Math.min(options.readaheadMax, half / 2),
-      view: (ino, chunkIndex) => this.#view(ino, chunkIndex),
+      views: this.#views,
+      pending: (ino) => this.#writers.get(ino)?.pending ?? [],
     };
     this.#timer = setInterval(() => {
-      for (const writer of this.#writers.values()) writer.freezeOld();
+      this.#tick();
     }, TICK_MS);
     this.#timer.unref();
   }
 
-  write(ino: Ino, data: Uint8Array, { offset, append }: WriteAt): Maybe<void> {
-    const held = this.#writer(ino).write(offset, data, append);
-    if (this.#dirty <= this.#dirtyMax) return held;
-    this.#freezeAll();
+  write(ino: Ino, data: Uint8Array, { offset, append, unique }: WriteAt): Maybe<void> {
+    if (append && this.#appended.has(unique)) {
+      this.#journal.answered(unique);
+      return undefined;
+    }
+    const held = this.#writer(ino).write(offset, data, append ? unique : undefined);
+    if (this.#spool.used <= this.#dirtyMax) {
+      if (append) this.#journal.answered(unique);
+      return held;
+    }
+    for (const writer of this.#writers.values()) writer.freezeAll();
     const room = new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return held instanceof Promise ? held.then(() => room) : room;
+    return this.#answerLater(Promise.all([held, room]), append ? unique : undefined);
+  }
+
+  async #answerLater(ready: Promise<unknown>, unique: bigint | undefined): Promise<void> {
+    await ready;
+    if (unique !== undefined) this.#journal.answered(unique);
   }
 
   read(
@@ -93,13 +136,7 @@ export class DataEngine implements FileData {
     size: number,
     length: number,
   ): Maybe<readonly Uint8Array[]> {
-    const reader = handle as FileReader;
-    const writer = this.#writers.get(reader.ino);
-    if (writer !== undefined && writer.overlaps(offset, size)) {
-      const flushed = writer.flush();
-      if (flushed instanceof Promise) return flushed.then(() => reader.read(offset, size, length));
-    }
-    return reader.read(offset, size, length);
+    return (handle as FileReader).read(offset, size, length);
   }
 
   flush(ino: Ino): Maybe<void> {
@@ -141,7 +178,7 @@ export class DataEngine implements FileData {
   }
 
   invalidate(ino: Ino): void {
-    this.#dropViews(ino);
+    this.#views.drop(ino);
   }
 
   async seek(
@@ -153,7 +190,7 @@ export class DataEngine implements FileData {
     for (let at = offset; at < length; at = (Math.floor(at / CHUNK_SIZE) + 1) * CHUNK_SIZE) {
       const index = Math.floor(at / CHUNK_SIZE);
       const start = index * CHUNK_SIZE;
-      const pieces = await this.#view(ino, index);
+      const pieces = await this.#views.get(ino, index);
       const found = seekIn(pieces, at - start, what);
       const end = Math.min(length - start, CHUNK_SIZE);
       if (found !== undefined && found < end) return start + found;
@@ -161,11 +198,27 @@ export class DataEngine implements FileData {
     return what === "hole" && offset < length ? length : undefined;
   }
 
+  /** Takes over what a process before had written and not committed; to be called once, before anything is written. */
+  async restore(journaled: Journaled): Promise<void> {
+    this.#appended = journaled.appends;
+    await restoreSlices(journaled, {
+      ...{ spool: this.#spool, journal: this.#journal, uploads: this.#uploads },
+      commit: this.#commit,
+      settled: (slice, outcome) => {
+        this.#settled(slice, outcome);
+      },
+      writer: (ino) => this.#writer(ino),
+      nextNumber: this.#writerParts.nextNumber,
+    });
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const writers = [...this.#writers.values()];
     const failures = await Promise.allSettled(writers.map(async (writer) => writer.flush()));
     await this.#store.close();
+    this.#journal.close();
+    this.#spool.close();
     const failed = failures.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason as Error;
   }
@@ -178,50 +231,37 @@ export class DataEngine implements FileData {
     return writer;
   }
 
-  #view(ino: Ino, chunkIndex: number): Maybe<readonly Piece[]> {
-    const key = `${ino}_${chunkIndex}`;
-    return this.#views.get(key) ?? this.#viewLoads.get(key) ?? this.#loadView(ino, chunkIndex, key);
-  }
-
-  #loadView(ino: Ino, chunkIndex: number, key: string): Promise<readonly Piece[]> {
-    const loading = this.#meta.readChunk(ino, chunkIndex).then((records) => {
-      const pieces = mergeSlices(records);
-      if (this.#viewLoads.get(key) === loading) {
-        this.#viewLoads.delete(key);
-        this.#views.set(key, pieces);
-        const keys = this.#viewKeys.get(ino) ?? new Set();
-        this.#viewKeys.set(ino, keys.add(chunkIndex));
+  #settled(slice: PendingSlice, outcome: CommitOutcome): void {
+    const { ino, chunkIndex, identity, start } = slice;
+    const writer = this.#writer(ino);
+    if ("error" in outcome) {
+      writer.settled(slice, outcome.error);
+    } else {
+      const moved = outcome.offset !== start;
+      if (identity !== undefined && !slice.append) {
+        this.#views.committed(ino, chunkIndex, slice.record(identity), outcome.chunkRecords);
+      } else {
+        this.#views.drop(ino);
       }
-      return pieces;
-    });
-    this.#viewLoads.set(key, loading);
-    loading.catch(() => {
-      if (this.#viewLoads.get(key) === loading) this.#viewLoads.delete(key);
-    });
-    return loading;
-  }
-
-  /** What is being loaded now may be older than the change: its askers get it, nobody keeps it. */
-  #dropViews(ino: Ino): void {
-    for (const chunkIndex of this.#viewKeys.get(ino) ?? [])
-      this.#views.delete(`${ino}_${chunkIndex}`);
-    this.#viewKeys.delete(ino);
-    for (const key of this.#viewLoads.keys()) {
-      if (key.startsWith(`${ino}_`)) this.#viewLoads.delete(key);
+      writer.settled(slice, undefined);
+      this.#listener.committed(ino, outcome.attr, moved);
     }
+    if (writer.idle && !this.#handles.has(ino)) this.#writers.delete(ino);
+    if (this.#spool.used <= this.#dirtyMax) this.#letIn();
   }
 
-  #account(bytes: number): void {
-    this.#dirty += bytes;
-    while (this.#dirty <= this.#dirtyMax && this.#waiting.length > 0) this.#waiting.shift()?.();
+  /** There is room again for those who write. */
+  #letIn(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
   }
 
-  /** Memory is short: what could still grow is uploaded now. */
-  #freezeAll(): void {
-    for (const writer of this.#writers.values()) {
-      const flushed = writer.flush();
-      if (flushed instanceof Promise) flushed.catch(() => undefined);
-    }
+  #tick(): void {
+    for (const writer of this.#writers.values()) writer.freezeOld();
+    this.#uploads.tick();
+    this.#idleTicks = this.#spool.used === 0 ? this.#idleTicks + 1 : 0;
+    if (this.#idleTicks > IDLE_TICKS) this.#spool.shrink();
   }
 }
 

@@ -3,85 +3,114 @@ import type { Maybe } from "../base/maybe.ts";
 import type { BlockCache, PinnedBlock } from "../chunk/block-cache.ts";
 import type { BlockStore } from "../chunk/block-store.ts";
 import { CHUNK_SIZE } from "../meta/limits.ts";
-import { cutPieces, type Piece } from "../meta/merge.ts";
+import { addRecord, cutPieces, type Piece } from "../meta/merge.ts";
 import type { Ino } from "../meta/types.ts";
+import type { ChunkViews } from "./chunk-views.ts";
 import type { ReadHandle } from "./file-data.ts";
+import type { PendingSlice } from "./pending-slice.ts";
+import { ReadStreams } from "./read-streams.ts";
 
 /** Zeros for holes: views of this are handed out. */
 const ZEROS = Buffer.alloc(1 << 20);
-/** Two sequential streams are followed in each open file. */
-const STREAMS = 2;
+/** A block that is asked for piece by piece so often is fetched whole. */
+const PIECES_MAX = 2;
 
 export interface ReaderParts {
   readonly store: BlockStore;
   readonly cache: BlockCache;
   readonly readaheadMax: number;
-  /** The merged view of a chunk; from memory at once. */
-  readonly view: (ino: Ino, chunkIndex: number) => Maybe<readonly Piece[]>;
+  readonly views: ChunkViews;
+  /** What is written and not committed yet, oldest first. */
+  readonly pending: (ino: Ino) => readonly PendingSlice[];
 }
 
-interface Stream {
-  /** Where the next read is expected. */
-  next: number;
-  /** How far ahead is loaded, bytes; 0: not sequential yet. */
-  window: number;
-  used: number;
+interface Part {
+  readonly view: Uint8Array;
+  readonly block?: PinnedBlock;
 }
 
 /** The read side of one open file: follows its streams and loads ahead of them. */
 export class FileReader implements ReadHandle {
   readonly ino: Ino;
   readonly #parts: ReaderParts;
-  readonly #streams: Stream[] = [];
-  #clock = 0;
+  readonly #streams: ReadStreams;
 
   constructor(ino: Ino, parts: ReaderParts) {
     this.ino = ino;
     this.#parts = parts;
+    this.#streams = new ReadStreams(parts.store.blockSize, parts.readaheadMax);
   }
 
   /** Bytes [offset, offset + size) of the file, `length` bytes long; as views. */
   read(offset: number, size: number, length: number): Maybe<readonly Uint8Array[]> {
     const end = Math.min(offset + size, length);
     if (end <= offset) return [];
-    const sequential = this.#follow(offset, end, length);
+    const ahead = this.#streams.follow(offset, end);
+    if (ahead > 0) this.#loadAhead(end, Math.min(end + ahead, length));
     const first = Math.floor(offset / CHUNK_SIZE);
     const last = Math.floor((end - 1) / CHUNK_SIZE);
-    if (first === last) return this.#readChunk(first, offset, end, sequential);
-    return this.#readChunks(offset, end, sequential);
+    if (first === last) return this.#readChunk(first, offset, end, ahead > 0);
+    return this.#readChunks(offset, end, ahead > 0);
   }
 
-  async #readChunks(
-    offset: number,
-    end: number,
-    sequential: boolean,
-  ): Promise<readonly Uint8Array[]> {
+  async #readChunks(offset: number, end: number, whole: boolean): Promise<readonly Uint8Array[]> {
     const border = Math.ceil((offset + 1) / CHUNK_SIZE) * CHUNK_SIZE;
     const parts: Maybe<readonly Uint8Array[]>[] = [
-      this.#readChunk(border / CHUNK_SIZE - 1, offset, border, sequential),
-      this.#readChunk(border / CHUNK_SIZE, border, end, sequential),
+      this.#readChunk(border / CHUNK_SIZE - 1, offset, border, whole),
+      this.#readChunk(border / CHUNK_SIZE, border, end, whole),
     ];
     const [head, tail] = [await parts[0], await parts[1]];
     return [...(head ?? []), ...(tail ?? [])];
   }
 
+  /** A view that had to be loaded is looked up again, so that it and what is pending are of the same moment. */
   #readChunk(
     index: number,
     from: number,
     to: number,
     whole: boolean,
   ): Maybe<readonly Uint8Array[]> {
-    const view = this.#parts.view(this.ino, index);
-    const start = index * CHUNK_SIZE;
+    const view = this.#parts.views.get(this.ino, index);
     if (view instanceof Promise) {
-      return view.then((pieces) =>
-        this.#readPieces(cutPieces(pieces, from - start, to - start), whole),
-      );
+      return view.then((loaded) => {
+        const known = this.#parts.views.known(this.ino, index);
+        return this.#readView(known ?? loaded, index, { from, to, whole });
+      });
     }
-    return this.#readPieces(cutPieces(view, from - start, to - start), whole);
+    return this.#readView(view, index, { from, to, whole });
   }
 
-  #readPieces(pieces: readonly Piece[], whole: boolean): Maybe<readonly Uint8Array[]> {
+  #readView(
+    view: readonly Piece[],
+    index: number,
+    { from, to, whole }: { from: number; to: number; whole: boolean },
+  ): Maybe<readonly Uint8Array[]> {
+    const start = index * CHUNK_SIZE;
+    let pieces = cutPieces(view, from - start, to - start);
+    const pending = this.#parts
+      .pending(this.ino)
+      .filter((slice) => slice.overlaps(from, to - from));
+    for (const [at, slice] of pending.entries()) {
+      const first = Math.max(slice.start, from);
+      const len = Math.min(slice.end, to) - first;
+      // Numbered below zero: no slice that is stored has such an id.
+      const id = -1n - BigInt(at);
+      pieces = addRecord(pieces, {
+        pos: first - start,
+        id,
+        size: 0,
+        off: first - slice.start,
+        len,
+      });
+    }
+    return this.#readPieces(pieces, pending, whole);
+  }
+
+  #readPieces(
+    pieces: readonly Piece[],
+    pending: readonly PendingSlice[],
+    whole: boolean,
+  ): Maybe<readonly Uint8Array[]> {
     const parts: Maybe<Part>[] = [];
     let later = false;
     for (const piece of pieces) {
@@ -89,25 +118,29 @@ export class FileReader implements ReadHandle {
         parts.push(...zeros(piece.len));
         continue;
       }
+      if (piece.id < 0n) {
+        parts.push(readPending(pending[Number(-1n - piece.id)], piece));
+        continue;
+      }
       for (const part of this.#readPiece(piece, whole)) {
         later ||= part instanceof Promise;
         parts.push(part);
       }
     }
-    return later ? this.#viewsLater(parts) : this.#views(parts as Part[]);
+    return later ? this.#viewsLater(parts) : this.#viewsOf(parts as Part[]);
   }
 
   async #viewsLater(parts: readonly Maybe<Part>[]): Promise<Uint8Array[]> {
     // Each is waited for, also behind a failure: none may stay pinned.
     const settled = await Promise.allSettled(parts.map(async (part) => part));
     const done = settled.flatMap((part) => (part.status === "fulfilled" ? part.value : []));
-    const views = this.#views(done);
+    const views = this.#viewsOf(done);
     const failure = settled.find((part) => part.status === "rejected");
     if (failure !== undefined) throw failure.reason as Error;
     return views;
   }
 
-  #views(parts: readonly Part[]): Uint8Array[] {
+  #viewsOf(parts: readonly Part[]): Uint8Array[] {
     this.#parts.cache.releaseLater(parts.flatMap(({ block }) => block ?? []));
     return parts.map(({ view }) => view);
   }
@@ -130,8 +163,8 @@ export class FileReader implements ReadHandle {
   ): Maybe<Part> {
     const { cache, store } = this.#parts;
     const small = !whole && store.rangeReads && (to - from) * 4 <= store.blockSize;
-    if (small && from > 0 && !cache.has(block)) {
-      const into = Buffer.allocUnsafeSlow(to - from);
+    if (small && !cache.has(block) && cache.countMiss(block) < PIECES_MAX) {
+      const into = new Uint8Array(new SharedArrayBuffer(to - from));
       const range = { offset: from, length: to - from };
       return store.getRange(block, range, into).then(() => ({ view: into }), failed);
     }
@@ -143,38 +176,12 @@ export class FileReader implements ReadHandle {
     );
   }
 
-  /** Notes a read in its stream and loads ahead of it. @returns true when it is sequential */
-  #follow(offset: number, end: number, length: number): boolean {
-    const { store, readaheadMax } = this.#parts;
-    const { blockSize } = store;
-    this.#clock++;
-    let stream = this.#streams.find(
-      ({ next, window }) =>
-        offset >= next - Math.max(window / 8, blockSize / 4) &&
-        offset <= next + window + blockSize / 4,
-    );
-    if (stream === undefined) {
-      stream = { next: offset, window: offset === 0 ? blockSize : 0, used: this.#clock };
-      if (this.#streams.length === STREAMS) {
-        const [first, second] = this.#streams;
-        this.#streams.splice((first?.used ?? 0) < (second?.used ?? 0) ? 0 : 1, 1);
-      }
-      this.#streams.push(stream);
-    } else {
-      stream.window = Math.min(Math.max(stream.window * 2, blockSize), readaheadMax);
-    }
-    stream.next = Math.max(stream.next, end);
-    stream.used = this.#clock;
-    if (stream.window > 0) this.#loadAhead(end, Math.min(end + stream.window, length));
-    return stream.window > 0;
-  }
-
   #loadAhead(from: number, to: number): void {
     for (let at = from; at < to;) {
       const index = Math.floor(at / CHUNK_SIZE);
       const start = index * CHUNK_SIZE;
       const until = Math.min(to, start + CHUNK_SIZE);
-      const view = this.#parts.view(this.ino, index);
+      const view = this.#parts.views.get(this.ino, index);
       if (view instanceof Promise) {
         view.catch(() => undefined);
         return;
@@ -196,9 +203,11 @@ export class FileReader implements ReadHandle {
   }
 }
 
-interface Part {
-  readonly view: Uint8Array;
-  readonly block?: PinnedBlock;
+function readPending(slice: PendingSlice | undefined, { off, len }: Piece): Part {
+  if (slice === undefined) throw new Error("A piece of no pending slice");
+  const view = Buffer.allocUnsafe(len);
+  slice.buffer.read(off, view);
+  return { view };
 }
 
 function zeros(length: number): Part[] {

@@ -2,22 +2,28 @@ import { wallClock } from "../base/clock.ts";
 import { FsError } from "../base/fs-error.ts";
 import { log } from "../base/log.ts";
 import type { Maybe } from "../base/maybe.ts";
+import type { Spool } from "../chunk/spool.ts";
 import { CHUNK_SIZE, FILE_SIZE_MAX } from "../meta/limits.ts";
-import type { Attr, Ino, Time } from "../meta/types.ts";
-import type { Committer } from "./committer.ts";
-import { PendingSlice, type SliceParts } from "./pending-slice.ts";
+import type { Ino, Time } from "../meta/types.ts";
+import type { DirtyJournal } from "./dirty-journal.ts";
+import { PendingSlice, type SlicePlace } from "./pending-slice.ts";
+import type { SliceUploads } from "./slice-uploads.ts";
 
 /** A slice that is written on stays open so long, in milliseconds (JuiceFS pkg/vfs/writer.go, 1.4). */
 const AGE_MAX_MS = 5000;
 const IDLE_MAX_MS = 1000;
-/** Slices that may still grow; older ones are frozen. */
+/** Slices of a file that may still grow; older ones are frozen. */
 const GROWING = 4;
-const PENDING_MAX = 1000;
+/** More are pending than this: who writes waits. */
+const PENDING_MAX = 20_000;
 
-export interface WriterParts extends SliceParts {
-  readonly committer: Committer;
-  /** A record was committed: the attributes now, and whether it landed elsewhere than was guessed. */
-  readonly committed: (ino: Ino, attr: Attr, moved: boolean) => void;
+export interface WriterParts {
+  readonly blockSize: number;
+  readonly spool: Spool;
+  readonly journal: DirtyJournal;
+  readonly uploads: SliceUploads;
+  /** The next number of a slice of this mount. */
+  readonly nextNumber: () => number;
 }
 
 /**
@@ -29,8 +35,12 @@ export class FileWriter {
   readonly #parts: WriterParts;
   readonly #pending: PendingSlice[] = [];
   #growing: PendingSlice[] = [];
+  #waiting: { sequence: number; resolve: () => void }[] = [];
+  #sequence = 0;
+  /** Pending slices that have blocks of their own. */
+  #large = 0;
   #error: Error | undefined;
-  #draining: Promise<void> | undefined;
+  #mtime: Time | undefined;
 
   constructor(ino: Ino, parts: WriterParts) {
     this.ino = ino;
@@ -41,16 +51,18 @@ export class FileWriter {
     return this.#pending.length === 0;
   }
 
-  get failed(): boolean {
-    return this.#error !== undefined;
+  /** Oldest first. */
+  get pending(): readonly PendingSlice[] {
+    return this.#pending;
   }
 
-  forgetError(): void {
-    this.#error = undefined;
+  get oldestSequence(): number {
+    return this.#pending[0]?.sequence ?? this.#sequence;
   }
 
+  /** Of the last write that is not committed. */
   get mtime(): Time | undefined {
-    return this.#pending.at(-1)?.mtime;
+    return this.#pending.length === 0 ? undefined : this.#mtime;
   }
 
   /** Where the pending data ends, or 0. */
@@ -58,21 +70,27 @@ export class FileWriter {
     return this.#pending.reduce((end, slice) => Math.max(end, slice.end), 0);
   }
 
-  overlaps(offset: number, length: number): boolean {
-    return this.#pending.some((slice) => slice.start < offset + length && slice.end > offset);
+  forgetError(): void {
+    this.#error = undefined;
   }
 
-  /** Copies bytes into slices. @returns a promise when too much is pending */
-  write(offset: number, data: Uint8Array, append: boolean): Maybe<void> {
+  /**
+   * Copies bytes into slices. `unique`: of an append, which stays in one piece.
+   *
+   * @returns a promise when too much is pending
+   */
+  write(offset: number, data: Uint8Array, unique?: bigint): Maybe<void> {
     if (this.#error !== undefined) throw this.#failure();
     if (offset + data.length > FILE_SIZE_MAX) throw new FsError("EFBIG", "write");
-    if (append) {
-      this.#place(offset, data, true);
+    if (data.length === 0) return undefined;
+    this.#mtime = wallClock();
+    if (unique !== undefined) {
+      this.#place(offset, data, unique);
     } else {
       for (let from = 0; from < data.length;) {
         const at = offset + from;
         const count = Math.min(data.length - from, CHUNK_SIZE - (at % CHUNK_SIZE));
-        this.#place(at, data.subarray(from, from + count), false);
+        this.#place(at, count === data.length ? data : data.subarray(from, from + count));
         from += count;
       }
     }
@@ -80,127 +98,129 @@ export class FileWriter {
     return undefined;
   }
 
-  #place(offset: number, data: Uint8Array, append: boolean): void {
+  #place(offset: number, data: Uint8Array, unique?: bigint): void {
+    const { journal, uploads } = this.#parts;
+    const append = unique !== undefined;
     const slice = this.#find(offset, data.length, append) ?? this.#begin(offset, append);
-    slice.mtime = wallClock();
-    slice.write(offset, data);
-    const full = slice.length === CHUNK_SIZE || (!append && slice.end % CHUNK_SIZE === 0);
-    if (full) this.#freeze(slice);
+    const before = slice.buffer.extents.length;
+    const length = slice.length;
+    slice.write(offset, data, this.#mtime ?? wallClock());
+    const extents = slice.buffer.extents.length - before;
+    if (append || extents > 0 || slice.length > length) journal.grew(slice, extents, unique);
+    const small = slice.blocks === 0;
+    uploads.advance(slice);
+    if (small && slice.blocks > 0) this.#large++;
+    if (slice.length >= CHUNK_SIZE || (!append && slice.end % CHUNK_SIZE === 0))
+      this.#freeze(slice);
   }
 
   /** The newest slice that can take the bytes, unless a newer one lies over them. */
   #find(offset: number, length: number, append: boolean): PendingSlice | undefined {
-    for (const slice of this.#growing.toReversed()) {
-      if (slice.append === append && slice.takes(offset, length)) {
-        const later = this.#pending.slice(this.#pending.indexOf(slice) + 1);
-        const hidden = later.some((other) => other.start < offset + length && other.end > offset);
-        return hidden ? undefined : slice;
-      }
+    for (let at = this.#growing.length - 1; at >= 0; at--) {
+      const slice = this.#growing[at];
+      if (slice?.append !== append || !slice.takes(offset, length, this.#parts.blockSize)) continue;
+      return this.#isCovered(slice, offset, length) ? undefined : slice;
     }
     return undefined;
   }
 
+  #isCovered(slice: PendingSlice, offset: number, length: number): boolean {
+    for (let at = this.#pending.length - 1; at >= 0; at--) {
+      const newer = this.#pending[at];
+      if (newer === undefined || newer === slice) return false;
+      if (newer.overlaps(offset, length)) return true;
+    }
+    return false;
+  }
+
   #begin(offset: number, append: boolean): PendingSlice {
+    const { journal, nextNumber } = this.#parts;
     const chunkIndex = Math.floor(offset / CHUNK_SIZE);
-    const place = {
-      ino: this.ino,
-      chunkIndex,
-      pos: offset % CHUNK_SIZE,
-      append,
-      mtime: wallClock(),
-    };
-    const slice = new PendingSlice(this.#parts, place);
-    this.#pending.push(slice);
+    const place = { ino: this.ino, chunkIndex, pos: offset % CHUNK_SIZE, append };
+    const slice = this.#add(place, nextNumber());
+    journal.begin(slice);
     this.#growing.push(slice);
     const [oldest] = this.#growing;
     if (this.#growing.length > GROWING && oldest !== undefined) this.#freeze(oldest);
     return slice;
   }
 
+  #add(place: SlicePlace, number: number): PendingSlice {
+    const numbers = { number, sequence: this.#sequence++ };
+    const slice = new PendingSlice(place, numbers, this.#parts.spool);
+    this.#pending.push(slice);
+    return slice;
+  }
+
+  /** Takes a slice of a process before; it is frozen. */
+  adopt(place: SlicePlace, number: number): PendingSlice {
+    const slice = this.#add(place, number);
+    slice.frozen = true;
+    this.#mtime = wallClock();
+    return slice;
+  }
+
   #freeze(slice: PendingSlice): void {
-    slice.freeze();
+    slice.frozen = true;
     this.#growing = this.#growing.filter((other) => other !== slice);
-    this.#drain();
+    this.store(slice);
+  }
+
+  /** Brings a frozen slice into the store. */
+  store(slice: PendingSlice): void {
+    const small = slice.blocks === 0;
+    // What is known under an id keeps it: it may be stored already.
+    this.#parts.uploads.finish(slice, this.#large > 0 || slice.identity !== undefined);
+    if (small && slice.blocks > 0) this.#large++;
   }
 
   /** Freezes what grew old or is not written on any more. */
   freezeOld(): void {
     const time = Date.now();
-    for (const slice of [...this.#growing]) {
+    for (const slice of this.#growing) {
       const age = time - slice.started;
       const idle = time - slice.touched;
       if (age > AGE_MAX_MS || (age > IDLE_MAX_MS && idle > IDLE_MAX_MS)) this.#freeze(slice);
     }
   }
 
+  /** Begins to store everything; nobody waits for it. */
+  freezeAll(): void {
+    for (const slice of this.#growing) this.#freeze(slice);
+    this.#parts.uploads.hurry();
+  }
+
   /**
-   * Everything written so far is uploaded and committed; at once when nothing is pending.
+   * Everything written so far is stored and committed; at once when nothing is pending.
    *
    * @throws FsError the first error, until the last handle is closed
    */
   flush(): Maybe<void> {
-    if (this.#pending.length === 0) {
-      if (this.#error !== undefined) throw this.#failure();
-      return undefined;
-    }
-    return this.#flushLater();
+    if (this.#pending.length > 0) return this.#flushLater();
+    if (this.#error !== undefined) throw this.#failure();
+    return undefined;
   }
 
   async #flushLater(): Promise<void> {
-    const pending = new Set(this.#pending);
-    for (const slice of [...this.#growing]) this.#freeze(slice);
-    while (this.#pending.some((slice) => pending.has(slice))) {
-      this.#drain();
-      await this.#draining;
-    }
+    this.freezeAll();
+    const sequence = this.#sequence - 1;
+    await new Promise<void>((resolve) => this.#waiting.push({ sequence, resolve }));
     if (this.#error !== undefined) throw this.#failure();
   }
 
-  /** Commits frozen slices from the oldest on. One at work per file. */
-  #drain(): void {
-    this.#draining ??= this.#commitFrozen().finally(() => {
-      this.#draining = undefined;
-      if (this.#pending[0]?.frozen === true) this.#drain();
-    });
-  }
-
-  async #commitFrozen(): Promise<void> {
-    const ready: Promise<void>[] = [];
-    // Uploads are waited for in order; their commits then join one batch.
-    for (const slice of this.#pending.filter(({ frozen }) => frozen)) {
-      if (this.#pending[ready.length] !== slice) break;
-      try {
-        await slice.uploaded;
-        const commit = await slice.commit();
-        ready.push(
-          this.#parts.committer.commit(commit).then((outcome) => this.#settle(slice, outcome)),
-        );
-      } catch (error) {
-        ready.push(this.#fail(slice, error));
-      }
+  /** The oldest slice is committed, or was given up for `error`. */
+  settled(slice: PendingSlice, error: Error | undefined): void {
+    const oldest = this.#pending.shift();
+    if (oldest !== slice) throw new Error("Slices of a file were committed out of order");
+    if (slice.blocks > 0) this.#large--;
+    this.#parts.journal.end(slice);
+    slice.buffer.free();
+    if (error !== undefined) {
+      this.#error ??= error;
+      log.error({ error, ino: this.ino.toString() }, "written data could not be stored");
     }
-    await Promise.all(ready);
-    this.#pending.splice(0, ready.length);
-  }
-
-  async #settle(
-    slice: PendingSlice,
-    outcome: Awaited<ReturnType<Committer["commit"]>>,
-  ): Promise<void> {
-    if ("error" in outcome) {
-      await this.#fail(slice, outcome.error);
-      return;
-    }
-    this.#parts.committed(this.ino, outcome.attr, outcome.offset !== slice.start);
-  }
-
-  async #fail(slice: PendingSlice, cause: unknown): Promise<void> {
-    const error = cause instanceof Error ? cause : new Error(String(cause));
-    this.#error ??= error;
-    log.error({ error, ino: this.ino.toString() }, "written data could not be stored");
-    // An answer that never came may still be a commit: its objects are kept.
-    if (error instanceof FsError && error.code !== "EIO") {
-      await slice.discard().catch(() => undefined);
+    while (this.#waiting.length > 0 && (this.#waiting[0]?.sequence ?? 0) < this.oldestSequence) {
+      this.#waiting.shift()?.resolve();
     }
   }
 

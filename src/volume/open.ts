@@ -1,14 +1,18 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { BlockJobs, type JobSettings } from "../chunk/block-jobs.ts";
 import { BlockStore } from "../chunk/block-store.ts";
-import { codecOf } from "../chunk/codec.ts";
+import { Spool } from "../chunk/spool.ts";
+import { WorkerPool } from "../chunk/worker-pool.ts";
 import { FsError } from "../base/fs-error.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
 import type { Format } from "../meta/format.ts";
 import type { Meta, MetaListener } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
-import { createStorage } from "../object/create.ts";
 import type { MountValues } from "../options/mount.ts";
 import { DataEngine } from "../vfs/data-engine.ts";
+import { NOTHING_JOURNALED, readJournal } from "../vfs/dirty-journal.ts";
 import type { KernelCaches } from "../vfs/file-system.ts";
 import { Known } from "../vfs/known.ts";
 import { shown, type VfsParts } from "../vfs/parts.ts";
@@ -23,6 +27,8 @@ export interface OpenVolumeOptions {
   readonly readOnly: boolean;
   /** The session of a process before, which is taken over. */
   readonly sid?: bigint | undefined;
+  /** Where a process that takes over finds what is not stored yet: a folder in memory. */
+  readonly folder: string;
   /** The volume was destroyed or replaced: unmount. */
   readonly gone: (reason: string) => void;
 }
@@ -72,23 +78,31 @@ class Deferred {
 async function show(
   meta: Meta,
   deferred: Deferred,
-  { values, readOnly }: OpenVolumeOptions,
+  { values, readOnly, folder, sid }: OpenVolumeOptions,
 ): Promise<OpenedVolume> {
   const { format } = meta;
-  const store = await openStore(format, values);
+  const journaled = sid === undefined ? undefined : readJournal(folder);
+  const spool = new Spool(join(folder, "spool"), { keep: journaled !== undefined });
+  const store = await openStore(format, values, spool.fd);
   deferred.store = store;
   const known = new Known(() => meta.trust);
-  const data = new DataEngine(meta, store, {
-    options: { bufferBytes: values["buffer-size"], readaheadMax: values["max-readahead"] },
-    listener: {
-      committed: (ino, attr, moved) => {
-        known.keepAttr(ino, attr);
-        known.sawData(ino, attr);
-        if (moved) parts.kernel?.dataChanged(shown(parts, ino));
-        else parts.kernel?.attrChanged(shown(parts, ino));
+  const data = new DataEngine(
+    meta,
+    { store, spool },
+    {
+      options: {
+        ...{ bufferBytes: values["buffer-size"], readaheadMax: values["max-readahead"] },
+        folder,
+      },
+      listener: {
+        committed: (ino, attr, moved) => {
+          known.keepAttr(ino, attr);
+          known.sawData(ino, attr);
+          if (moved) parts.kernel?.dataChanged(shown(parts, ino));
+        },
       },
     },
-  });
+  );
   const parts: VfsParts = {
     ...{ meta, data, known, kernel: undefined },
     options: {
@@ -99,6 +113,7 @@ async function show(
     },
   };
   deferred.vfs = parts;
+  await data.restore(journaled ?? NOTHING_JOURNALED);
   return {
     ...{ vfs: new Vfs(parts), format, sid: meta.sid },
     setKernel(kernel) {
@@ -108,17 +123,32 @@ async function show(
   };
 }
 
-async function openStore(format: Format, values: MountValues): Promise<BlockStore> {
-  const storage = await createStorage(storageSettings(format, values));
-  return new BlockStore(storage, codecOf(format.Compression), {
-    ...{ blockSize: format.BlockSize * 1024, hashPrefix: format.HashPrefix },
-    ...{ ioRetries: values["io-retries"] },
-    ...{ maxUploads: values["max-uploads"], maxDownloads: values["max-downloads"] },
+async function openStore(
+  format: Format,
+  values: MountValues,
+  spoolFd: number,
+): Promise<BlockStore> {
+  const settings: JobSettings = {
+    storage: storageSettings(format, values),
+    ...{ compression: format.Compression, spoolFd, ioRetries: values["io-retries"] },
     ...{ putTimeoutMs: values["put-timeout"], getTimeoutMs: values["get-timeout"] },
+  };
+  const threads = values["io-threads"] ?? defaultThreads();
+  // Opened here in any case: what is wrong with the settings is told before anything is mounted.
+  const jobs = await BlockJobs.open(settings);
+  return new BlockStore(threads === 0 ? jobs : new WorkerPool(settings, threads), {
+    ...{ blockSize: format.BlockSize * 1024, hashPrefix: format.HashPrefix },
+    ...{ maxUploads: values["max-uploads"], maxDownloads: values["max-downloads"] },
+    ...{ maxDeletes: values["max-deletes"], rangeReads: jobs.rangeReads },
   });
 }
 
-function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): MetaListener {
+/** Half of the cores: the others serve the kernel, and the application. */
+function defaultThreads(): number {
+  return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), 4);
+}
+
+function listenerOf(deferred: Deferred, { gone }: OpenVolumeOptions): MetaListener {
   return {
     changed(notice) {
       const parts = deferred.vfs;
@@ -129,9 +159,7 @@ function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): Me
       if (trust !== "long") deferred.vfs?.known.dropAll();
     },
     async deleteSlice(id, size) {
-      if (deferred.store === undefined || values["max-deletes"] === 0) {
-        throw new Error("deleting is turned off");
-      }
+      if (deferred.store === undefined) throw new Error("The store is not open yet");
       await deferred.store.deleteSlice(id, size);
     },
     volumeGone: gone,

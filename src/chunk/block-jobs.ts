@@ -1,0 +1,143 @@
+import { retry } from "../base/retry.ts";
+import { createStorage, type StorageSettings } from "../object/create.ts";
+import { failure, ObjectMissing, type ByteRange, type ObjectStorage } from "../object/storage.ts";
+import { codecOf, type Codec } from "./codec.ts";
+import { readFully } from "./spool.ts";
+
+/** What is done to a block, with its key: the part of the work that costs CPU by the byte, in whatever thread. */
+
+export type BlockJob =
+  /** Stores `size` bytes: those given, or those at `places` of the spool (offset and length in turn). */
+  | {
+      readonly kind: "put";
+      readonly key: string;
+      readonly size: number;
+      readonly bytes?: Uint8Array;
+      readonly places?: readonly number[];
+    }
+  /** Reads a block, or a part of one that is stored as it is, into shared memory. */
+  | {
+      readonly kind: "get";
+      readonly key: string;
+      readonly into: Uint8Array;
+      readonly range?: ByteRange;
+    }
+  | { readonly kind: "delete"; readonly key: string };
+
+/** What a thread needs to do jobs. Holds secrets. */
+export interface JobSettings {
+  readonly storage: StorageSettings;
+  readonly compression: string;
+  /** The spool's file, open in this process. */
+  readonly spoolFd: number;
+  /** Tries after the first one. */
+  readonly ioRetries: number;
+  readonly putTimeoutMs: number;
+  readonly getTimeoutMs: number;
+}
+
+/** Does jobs; nothing is queued here. */
+export interface JobRunner {
+  run(job: BlockJob): Promise<void>;
+  close(): Promise<void>;
+}
+
+const BUFFERS_KEPT = 8;
+
+export class BlockJobs implements JobRunner {
+  readonly #storage: ObjectStorage;
+  readonly #codec: Codec;
+  readonly #settings: JobSettings;
+  readonly #buffers: Buffer[] = [];
+
+  static async open(settings: JobSettings): Promise<BlockJobs> {
+    return new BlockJobs(await createStorage(settings.storage), settings);
+  }
+
+  private constructor(storage: ObjectStorage, settings: JobSettings) {
+    this.#storage = storage;
+    this.#codec = codecOf(settings.compression);
+    this.#settings = settings;
+  }
+
+  /** False where a part of a block costs the whole one. */
+  get rangeReads(): boolean {
+    return this.#storage.limits.rangeReads && this.#codec.name === "none";
+  }
+
+  run(job: BlockJob): Promise<void> {
+    switch (job.kind) {
+      case "put":
+        return this.#put(job);
+      case "get":
+        return this.#get(job);
+      default:
+        return this.#try(() => this.#storage.delete(job.key));
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#storage.close();
+  }
+
+  async #put({ key, size, bytes, places = [] }: BlockJob & { kind: "put" }): Promise<void> {
+    const taken = bytes === undefined ? this.#take(size) : undefined;
+    const data = bytes ?? this.#fromSpool(taken, size, places);
+    try {
+      const parts = await this.#codec.encode([data]);
+      const { putTimeoutMs: timeoutMs } = this.#settings;
+      await this.#try(() => this.#storage.put(key, parts, { timeoutMs }));
+    } finally {
+      if (taken !== undefined && this.#buffers.length < BUFFERS_KEPT) this.#buffers.push(taken);
+    }
+  }
+
+  #fromSpool(buffer: Buffer | undefined, size: number, places: readonly number[]): Buffer {
+    const data = (buffer ?? Buffer.alloc(0)).subarray(0, size);
+    for (let at = 0, index = 0; index < places.length; index += 2) {
+      const length = places[index + 1] ?? 0;
+      readFully(this.#settings.spoolFd, places[index] ?? 0, data.subarray(at, at + length));
+      at += length;
+    }
+    return data;
+  }
+
+  /** A buffer of at least `size` bytes. */
+  #take(size: number): Buffer {
+    const found = this.#buffers.findIndex((buffer) => buffer.length >= size);
+    if (found < 0) return Buffer.allocUnsafeSlow(size);
+    return this.#buffers.splice(found, 1)[0] as Buffer;
+  }
+
+  async #get({ key, into, range }: BlockJob & { kind: "get" }): Promise<void> {
+    const { getTimeoutMs: timeoutMs } = this.#settings;
+    await this.#try(async () => {
+      const plain = this.#codec.name === "none";
+      const stored = plain ? into : Buffer.allocUnsafe(this.#codec.bound(into.length));
+      const length = await this.#storage.get(key, stored, range, { timeoutMs });
+      if (!plain) await this.#decode(key, stored.subarray(0, length), into);
+      else if (length !== into.length) {
+        throw new Error(`Object "${key}" gave ${length} bytes, expected ${into.length}`);
+      }
+    });
+  }
+
+  async #decode(key: string, stored: Uint8Array, into: Uint8Array): Promise<void> {
+    try {
+      await this.#codec.decode(stored, into);
+    } catch (cause) {
+      throw failure("read", key, cause);
+    }
+  }
+
+  #try(work: () => Promise<void>): Promise<void> {
+    return retry(
+      {
+        attempts: this.#settings.ioRetries + 1,
+        pauseMs: (attempt) => Math.min((attempt - 1) ** 2 * 200, 10_000),
+        worthRetrying: (error) => !(error instanceof ObjectMissing),
+      },
+      work,
+    );
+  }
+}

@@ -1,0 +1,218 @@
+import type { Maybe } from "../base/maybe.ts";
+import type { BlockStore } from "../chunk/block-store.ts";
+import type { DirtyJournal } from "./dirty-journal.ts";
+import type { PendingSlice } from "./pending-slice.ts";
+
+/**
+ * Brings pending slices into the store. A large one goes up block by block while it grows. Small ones of any files that
+ * wait at the same time travel together: one object, in which each has its place. Nothing waits while nothing is under way.
+ */
+
+/** Slices that are stored together and committed together, or failed together. */
+export interface SliceGroup {
+  readonly slices: readonly PendingSlice[];
+  readonly failure?: Error | undefined;
+}
+
+export interface UploadParts {
+  readonly store: BlockStore;
+  readonly newSliceId: () => Maybe<bigint>;
+  readonly journal: DirtyJournal;
+  /** Bytes that travel together at most. */
+  readonly packBytes: number;
+  /** Called for each slice that was finished, once. */
+  readonly stored: (group: SliceGroup) => void;
+}
+
+/** What is larger than this part of a block travels alone. */
+const SMALL_PART = 4;
+const PACKS_AT_ONCE = 2;
+const PACK_SLICES_MAX = 500;
+/** What nobody waits for is stored so long after it came, in milliseconds. */
+const LINGER_MS = 500;
+
+/** A slice that has blocks of its own. */
+interface Large {
+  readonly id: Promise<bigint>;
+  readonly puts: Promise<void>[];
+}
+
+export class SliceUploads {
+  readonly #parts: UploadParts;
+  readonly #large = new Map<PendingSlice, Large>();
+  #small: PendingSlice[] = [];
+  #smallBytes = 0;
+  #oldest = 0;
+  #hurry = false;
+  #packs = 0;
+
+  constructor(parts: UploadParts) {
+    this.#parts = parts;
+  }
+
+  /** Begins to upload blocks of a growing slice that are full. */
+  advance(slice: PendingSlice): void {
+    const { blockSize } = this.#parts.store;
+    while (slice.length >= (slice.blocks + 1) * blockSize) {
+      this.#put(slice, slice.blocks, blockSize);
+      slice.blocks++;
+    }
+  }
+
+  /** Uploads what is left of a frozen slice. `alone`: it may not wait for others. */
+  finish(slice: PendingSlice, alone: boolean): void {
+    const { blockSize } = this.#parts.store;
+    if (!alone && slice.blocks === 0 && slice.length * SMALL_PART < blockSize) {
+      this.#pack(slice);
+      return;
+    }
+    const done = slice.blocks * blockSize;
+    if (slice.length > done) {
+      this.#put(slice, slice.blocks, slice.length - done);
+      slice.blocks++;
+    }
+    void this.#settle(slice);
+  }
+
+  /** Stores once more what a process before was storing together. */
+  async again(slices: readonly PendingSlice[]): Promise<void> {
+    const [first] = slices;
+    if (first?.identity === undefined)
+      throw new Error("Nobody knows where these slices were stored");
+    const { id, size } = first.identity;
+    try {
+      await this.#putPack(slices, id, size);
+      this.#parts.stored({ slices });
+    } catch (error) {
+      this.#parts.stored({ slices, failure: asError(error) });
+    }
+  }
+
+  /** Somebody waits for what is waiting. */
+  hurry(): void {
+    if (this.#small.length === 0) return;
+    this.#hurry = true;
+    // What is asked for in the same turn of the event loop travels together.
+    queueMicrotask(() => {
+      this.#sendPacks();
+    });
+  }
+
+  /** To be called now and then. */
+  tick(): void {
+    if (this.#small.length > 0 && Date.now() - this.#oldest > LINGER_MS) this.hurry();
+  }
+
+  #put(slice: PendingSlice, index: number, size: number): void {
+    const { store, journal } = this.#parts;
+    let large = this.#large.get(slice);
+    if (large === undefined) {
+      large = { id: this.#newId(slice), puts: [] };
+      this.#large.set(slice, large);
+    }
+    const places = slice.buffer.places(index * store.blockSize, size);
+    const put = large.id.then((id) => {
+      if (index === 0 && slice.identity === undefined) {
+        slice.identity = { id, size: 0, off: 0 };
+        journal.identity(slice, slice.identity);
+      }
+      return store.put(id, index, { places, size });
+    });
+    put.catch(() => undefined);
+    large.puts.push(put);
+  }
+
+  async #newId(slice: PendingSlice): Promise<bigint> {
+    return slice.identity?.id ?? this.#parts.newSliceId();
+  }
+
+  async #settle(slice: PendingSlice): Promise<void> {
+    const large = this.#large.get(slice);
+    const results = await Promise.allSettled(large?.puts ?? []);
+    this.#large.delete(slice);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) {
+      this.#discard(slice.identity?.id, slice.length);
+      this.#parts.stored({ slices: [slice], failure: asError(failed.reason) });
+      return;
+    }
+    this.#identify(slice, (await large?.id) ?? 0n, { size: slice.length, off: 0 });
+    this.#parts.stored({ slices: [slice] });
+  }
+
+  #identify(slice: PendingSlice, id: bigint, place: { size: number; off: number }): void {
+    slice.identity = { id, ...place };
+    this.#parts.journal.identity(slice, slice.identity);
+  }
+
+  #pack(slice: PendingSlice): void {
+    if (this.#small.length === 0) this.#oldest = Date.now();
+    this.#small.push(slice);
+    this.#smallBytes += slice.length;
+    if (this.#smallBytes >= this.#parts.packBytes || this.#small.length >= PACK_SLICES_MAX) {
+      this.#sendPacks();
+    }
+  }
+
+  #sendPacks(): void {
+    const { packBytes } = this.#parts;
+    while (this.#packs < PACKS_AT_ONCE && this.#small.length > 0) {
+      const full = this.#smallBytes >= packBytes || this.#small.length >= PACK_SLICES_MAX;
+      if (!full && !this.#hurry) return;
+      void this.#sendPack(this.#takePack());
+    }
+    if (this.#small.length === 0) this.#hurry = false;
+  }
+
+  /** The oldest that wait, as many as fit. */
+  #takePack(): PendingSlice[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { length } of this.#small) {
+      if (count > 0 && (bytes + length > this.#parts.packBytes || count === PACK_SLICES_MAX)) break;
+      bytes += length;
+      count++;
+    }
+    this.#smallBytes -= bytes;
+    const taken = this.#small.slice(0, count);
+    this.#small = this.#small.slice(count);
+    return taken;
+  }
+
+  async #sendPack(slices: readonly PendingSlice[]): Promise<void> {
+    this.#packs++;
+    const size = slices.reduce((sum, slice) => sum + slice.length, 0);
+    let id: bigint | undefined;
+    let failure: Error | undefined;
+    try {
+      id = await this.#parts.newSliceId();
+      await this.#putPack(slices, id, size);
+    } catch (error) {
+      failure = asError(error);
+    }
+    this.#packs--;
+    if (failure !== undefined) this.#discard(id, size);
+    this.#parts.stored({ slices, failure });
+    this.#sendPacks();
+  }
+
+  async #putPack(slices: readonly PendingSlice[], id: bigint, size: number): Promise<void> {
+    const places: number[] = [];
+    let off = 0;
+    for (const slice of slices) {
+      this.#identify(slice, id, { size, off });
+      places.push(...slice.buffer.places(0, slice.length));
+      off += slice.length;
+    }
+    await this.#parts.store.put(id, 0, { places, size });
+  }
+
+  /** Nobody will ever refer to these objects; what cannot be deleted is found by gc. */
+  #discard(id: bigint | undefined, size: number): void {
+    if (id !== undefined) this.#parts.store.deleteSlice(id, size).catch(() => undefined);
+  }
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
