@@ -1,44 +1,29 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { coherence } from "./extras/coherence.ts";
+import { fuseLayer } from "./extras/fuse-layer.ts";
+import { sink } from "./extras/sink.ts";
+import { machineFacts } from "./machine.ts";
 import { rate, type Measurement } from "./measurement.ts";
 import { HELP, parseOptions, type BenchOptions } from "./options.ts";
-import { columnsFor, short, Summary, textTable } from "./report/table.ts";
+import { columnsFor } from "./report/columns.ts";
+import { jsonOf, keepResults, type Section } from "./report/document.ts";
+import { plainTable, rowsOf, short } from "./report/table.ts";
 import { runWorks } from "./run.ts";
 import { openClients, openMountpoint, type Scene } from "./scene.ts";
+import { Summary } from "./summary.ts";
 import { dataWorks } from "./works/data.ts";
 import { namesWorks } from "./works/names.ts";
 
-const works = [...namesWorks, ...dataWorks];
+const all = { works: [...namesWorks, ...dataWorks], extras: [fuseLayer, sink, coherence] };
 
-interface SceneResult {
-  readonly title: string;
-  readonly measurements: readonly Measurement[];
-}
-
-async function measure(
-  title: string,
-  open: () => Promise<Scene>,
-  options: BenchOptions,
-  signal: AbortSignal,
-): Promise<SceneResult> {
-  await using scene = await open();
-  const measurements: Measurement[] = [];
-  const targets = scene.targets.map((target) => target.name);
-  await runWorks(scene, {
-    ...{ works: options.works, rounds: options.rounds, scale: options.scale, signal },
-    measured: (measurement) => {
-      measurements.push(measurement);
-      const { work, target, round } = measurement;
-      process.stderr.write(`${title}: ${work} ${round} ${target} ${short(rate(measurement))}/s\n`);
-    },
-  });
-  const summaries = options.works.map((work) => new Summary(work, measurements));
-  process.stdout.write(`\n${title}\n${textTable(columnsFor(targets), summaries)}\n`);
-  return { title, measurements };
+interface Measured {
+  readonly section: Section;
+  readonly data: unknown;
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2), works);
+  const options = parseOptions(process.argv.slice(2), all);
   if (options === undefined) {
     process.stdout.write(`${HELP}\n`);
     return;
@@ -49,24 +34,77 @@ async function main(): Promise<void> {
       abort.abort(new Error("Interrupted"));
     });
   }
-  const { mountpoint, storages } = options;
-  const results: SceneResult[] = [];
-  if (mountpoint === undefined) {
-    for (const storage of storages) {
-      const open = (): Promise<Scene> => openClients(storage, profiling(options));
-      results.push(await measure(storage, open, options, abort.signal));
-    }
-  } else {
-    const open = (): Promise<Scene> => openMountpoint(mountpoint);
-    results.push(await measure(mountpoint, open, options, abort.signal));
+  const { rounds } = options;
+  const about = { date: new Date().toISOString(), machine: machineFacts(), rounds };
+  const measured: Measured[] = [];
+  for (const measure of measurementsOf(options, abort.signal)) {
+    const result = await measure();
+    const { title, rows } = result.section;
+    process.stdout.write(`\n${title}\n\n${plainTable(rows)}\n`);
+    measured.push(result);
   }
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results)}\n`);
+  const results = {
+    ...{ ...about, sections: measured.map(({ section }) => section) },
+    data: Object.fromEntries(measured.map(({ section, data }) => [section.title, data])),
+  };
+  if (options.json !== undefined) writeFileSync(options.json, jsonOf(results));
+  if (options.document) process.stdout.write(`\nkept in ${keepResults(results).join(" and ")}\n`);
+}
+
+function* measurementsOf(
+  options: BenchOptions,
+  signal: AbortSignal,
+): Generator<() => Promise<Measured>> {
+  const { mountpoint, works, extras } = options;
+  const env = profiling(options);
+  if (works.length > 0) {
+    if (mountpoint !== undefined) {
+      yield () => measureWorks(mountpoint, () => openMountpoint(mountpoint), { options, signal });
+    } else {
+      for (const storage of options.storages) {
+        const title = storage === "minio" ? "Blocks in MinIO" : "Blocks in a folder";
+        yield () => measureWorks(title, () => openClients(storage, env), { options, signal });
+      }
+    }
+  }
+  for (const { title, measure } of extras) {
+    yield async () => {
+      const { rows, note, data } = await measure({ ...options, env, signal });
+      return { section: { title: capital(title), rows, note }, data };
+    };
+  }
+}
+
+async function measureWorks(
+  title: string,
+  open: () => Promise<Scene>,
+  { options, signal }: { options: BenchOptions; signal: AbortSignal },
+): Promise<Measured> {
+  await using scene = await open();
+  const measurements: Measurement[] = [];
+  await runWorks(scene, {
+    ...{ works: options.works, rounds: options.rounds, scale: options.scale, signal },
+    measured: (measurement) => {
+      measurements.push(measurement);
+      const { work, target, round } = measurement;
+      process.stderr.write(
+        `${title}: ${work}, ${round}, ${target} ${short(rate(measurement))}/s\n`,
+      );
+    },
+  });
+  const summaries = options.works.map((work) => new Summary(work, measurements));
+  const columns = columnsFor(scene.targets.map((target) => target.name));
+  return { section: { title, rows: rowsOf(columns, summaries) }, data: measurements };
 }
 
 /** Environment of our client's processes. */
 function profiling({ profile }: BenchOptions): NodeJS.ProcessEnv {
   if (profile === undefined) return {};
   return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${resolve(profile)}` };
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 try {

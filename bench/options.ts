@@ -1,17 +1,24 @@
 import { parseArgs } from "node:util";
+import type { Extra } from "./extras/extra.ts";
 import type { StorageKind } from "./scene.ts";
 import type { Scale, Work } from "./works/work.ts";
 
 export interface BenchOptions {
   readonly storages: readonly StorageKind[];
   readonly works: readonly Work[];
+  readonly extras: readonly Extra[];
   readonly rounds: number;
+  readonly quick: boolean;
   readonly scale: Scale;
+  /** How many worker threads our client is to have, where that is varied. */
+  readonly threads: readonly number[];
   readonly mountpoint?: string | undefined;
   /** Where JSON goes. */
   readonly json?: string | undefined;
   /** Folder for CPU profiles of our client's processes. */
   readonly profile?: string | undefined;
+  /** Keep the results in docs/. */
+  readonly document: boolean;
 }
 
 const GIB = 2 ** 30;
@@ -32,52 +39,76 @@ const QUICK = {
 } as const;
 
 export const HELP = `Compares our client with the official one, on the same servers, turn by turn.
-  --quick               about two minutes: fewer rounds, less of each work
+  --quick               a few minutes: fewer rounds, less of each work, on MinIO only
   --only NAMES          only these works, comma-separated; a name's beginning is enough
-  --storage KIND        minio or file; both when absent, with --quick minio
+  --storage KIND        minio or file; both when absent
   --rounds N            how often each work is done
+  --threads NUMBERS     worker threads of our client, where that is varied (1,2,4)
   --mountpoint FOLDER   measures this file system instead, beside a plain folder
   --json FILE           all measurements as JSON
-  --profile FOLDER      CPU profiles of our client's processes`;
+  --profile FOLDER      CPU profiles of our client's processes
+  --document            keeps the results in docs/benchmarks.md and docs/benchmarks.json`;
 
 /** @throws Error in one sentence when an option is wrong; undefined: help was asked for */
-export function parseOptions(args: string[], works: readonly Work[]): BenchOptions | undefined {
+export function parseOptions(
+  args: string[],
+  all: { works: readonly Work[]; extras: readonly Extra[] },
+): BenchOptions | undefined {
   const { values } = parseArgs({
     args,
     options: {
       ...{ help: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } },
       ...{ storage: { type: "string" }, rounds: { type: "string" }, json: { type: "string" } },
       ...{ mountpoint: { type: "string" }, profile: { type: "string" } },
+      ...{ threads: { type: "string" }, document: { type: "boolean" } },
     },
   });
   if (values.help === true) return undefined;
-  const size = values.quick === true ? QUICK : FULL;
+  const { quick = false, document = false, only, mountpoint, json, profile } = values;
+  const partial = (["quick", "only", "storage", "mountpoint"] as const).find(
+    (name) => values[name] !== undefined,
+  );
+  if (document && partial !== undefined) {
+    throw new Error(`Cannot use --document with --${partial}: what is kept is a full run`);
+  }
+  const size = quick ? QUICK : FULL;
+  const chosen = only === undefined ? all : choose(only, all);
   return {
-    storages: values.storage === undefined ? size.storages : [storage(values.storage)],
-    works: values.only === undefined ? works : chosen(values.only, works),
-    rounds: values.rounds === undefined ? size.rounds : rounds(values.rounds),
-    scale: size.scale,
-    ...{ mountpoint: values.mountpoint, json: values.json, profile: values.profile },
+    storages: values.storage === undefined ? size.storages : [storageOf(values.storage)],
+    works: chosen.works,
+    // They are about our client.
+    extras: mountpoint === undefined ? chosen.extras : [],
+    rounds: values.rounds === undefined ? size.rounds : count("rounds", values.rounds),
+    threads: (values.threads ?? "1,2,4").split(",").map((text) => count("threads", text)),
+    ...{ quick, document, mountpoint, json, profile, scale: size.scale },
   };
 }
 
-function storage(text: string): StorageKind {
+function storageOf(text: string): StorageKind {
   if (text === "minio" || text === "file") return text;
   throw new Error(`Cannot use --storage "${text}": expected minio or file`);
 }
 
-function rounds(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0) return count;
-  throw new Error(`Cannot use --rounds "${text}": expected a whole number from 1 on`);
+function count(option: string, text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new Error(`Cannot use --${option} "${text}": expected a whole number from 1 on`);
 }
 
-function chosen(text: string, works: readonly Work[]): Work[] {
-  return text.split(",").flatMap((name) => {
-    const exact = works.filter((work) => work.name === name);
-    const found = exact.length > 0 ? exact : works.filter((work) => work.name.startsWith(name));
-    if (found.length > 0) return found;
-    const known = works.map((work) => work.name).join(", ");
-    throw new Error(`Cannot use --only "${name}": there is ${known}`);
-  });
+function choose(
+  text: string,
+  { works, extras }: { works: readonly Work[]; extras: readonly Extra[] },
+): { works: Work[]; extras: Extra[] } {
+  const all = [...works, ...extras].map(({ name }) => name);
+  const names = new Set(
+    text.split(",").flatMap((wanted) => {
+      const found = all.includes(wanted) ? [wanted] : all.filter((name) => name.startsWith(wanted));
+      if (found.length > 0) return found;
+      throw new Error(`Cannot use --only "${wanted}": there is ${all.join(", ")}`);
+    }),
+  );
+  return {
+    works: works.filter(({ name }) => names.has(name)),
+    extras: extras.filter(({ name }) => names.has(name)),
+  };
 }

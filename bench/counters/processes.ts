@@ -16,14 +16,22 @@ export function familyOf(pid: number): number[] {
 
 /** CPU seconds used so far, of all threads together; in steps of 10 ms. */
 export function cpuSeconds(pids: readonly number[]): number {
-  return sum(pids, (pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const [user, system] = stat
-      .slice(stat.lastIndexOf(")") + 2)
-      .split(" ")
-      .slice(11, 13);
-    return (Number(user) + Number(system)) / TICKS_PER_SECOND;
-  });
+  return sum(pids, (pid) => secondsIn(`/proc/${pid}/stat`));
+}
+
+/** The same of the first thread only: in a Node process, of its event loop. */
+export function mainThreadSeconds(pids: readonly number[]): number {
+  return sum(pids, (pid) => secondsIn(`/proc/${pid}/task/${pid}/stat`));
+}
+
+function secondsIn(path: string): number {
+  const stat = readFileSync(path, "utf8");
+  // The name before it may hold blanks.
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13);
+  return (Number(user) + Number(system)) / TICKS_PER_SECOND;
 }
 
 /** Bytes that were resident at once at most since the peak was last forgotten; summed up. */

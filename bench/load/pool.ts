@@ -11,6 +11,7 @@ export type FromLoad =
   | {
       readonly kind: "done";
       readonly operations: number;
+      readonly samples: number[];
       readonly began: string;
       readonly ended: string;
     }
@@ -20,6 +21,8 @@ export interface LoadResult {
   readonly operations: number;
   /** From the first process's start to the last one's end. */
   readonly seconds: number;
+  /** What tasks measured themselves. */
+  readonly samples: readonly number[];
 }
 
 const PROGRAM = fileURLToPath(new URL("process.ts", import.meta.url));
@@ -40,6 +43,7 @@ export class LoadPool implements AsyncDisposable {
     return {
       operations: runs.reduce((sum, run) => sum + run.operations, 0),
       seconds: Number(ended - began) / 1e9,
+      samples: runs.flatMap((run) => run.samples),
     };
   }
 

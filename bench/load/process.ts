@@ -1,9 +1,9 @@
-import { prepareTask } from "./tasks.ts";
+import { prepareTask, type Prepared } from "./tasks.ts";
 import type { FromLoad, ToLoad } from "./pool.ts";
 
 /** A load process: prepares a task, runs it when told to, says how long it took. */
 
-let run: (() => number) | undefined;
+let run: Prepared | undefined;
 
 function answer(message: FromLoad): void {
   process.send?.(message);
@@ -17,10 +17,13 @@ function take(message: ToLoad): void {
   }
   if (run === undefined) throw new Error("Told to run before a task was prepared");
   const began = process.hrtime.bigint();
-  const operations = run();
+  const done = run();
   const ended = process.hrtime.bigint();
   run = undefined;
-  answer({ kind: "done", operations, began: began.toString(), ended: ended.toString() });
+  const { operations, samples } =
+    typeof done === "number" ? { operations: done, samples: [] } : done;
+  const times = { began: began.toString(), ended: ended.toString() };
+  answer({ kind: "done", operations, samples, ...times });
 }
 
 process.on("message", (message: ToLoad) => {

@@ -1,3 +1,4 @@
+import { coherenceKinds, type ChangeKind } from "./coherence-tasks.ts";
 import { dataKinds } from "./data-tasks.ts";
 import { nameKinds } from "./name-tasks.ts";
 
@@ -18,14 +19,21 @@ export interface Task {
   readonly bytes?: number;
   /** Ends after this time instead of after `count` operations. */
   readonly seconds?: number;
+  /** What is changed in `folder` and looked at in `otherFolder`. */
+  readonly change?: ChangeKind;
+  readonly otherFolder?: string;
 }
 
-/** What is timed. */
-export type Prepared = () => number;
+/** What is timed; answers how many operations it made, and what it measured itself. */
+export type Prepared = () => number | { operations: number; samples: number[] };
 
-const kinds = { ...nameKinds, ...dataKinds } satisfies Record<string, (task: Task) => Prepared>;
+const kinds = { ...nameKinds, ...dataKinds, ...coherenceKinds } satisfies Record<
+  string,
+  (task: Task) => Prepared
+>;
 
-export type TaskKind = keyof typeof nameKinds | keyof typeof dataKinds;
+export type TaskKind =
+  keyof typeof nameKinds | keyof typeof dataKinds | keyof typeof coherenceKinds;
 
 export function prepareTask(task: Task): Prepared {
   return kinds[task.kind](task);
