@@ -1,0 +1,241 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { makeFolder } from "../support/folder.ts";
+import { startMinio } from "../support/minio.ts";
+import {
+  formatTestVolume,
+  juicefs,
+  mountOfficial,
+  mountVolume,
+  officialJuicefs,
+  type TestVolumeOnDisk,
+} from "../support/mount.ts";
+import { startRedis } from "../support/redis.ts";
+
+/** Objects that one client wrote are read by the other, and by tools that know nothing of either. */
+
+const keys = await makeFolder();
+const PASSPHRASE = "one two";
+const PLAIN_KEY = join(keys.path, "plain.pem");
+const PROTECTED_KEY = join(keys.path, "protected.pem");
+execFileSync("openssl", ["genrsa", "-traditional", "-out", PLAIN_KEY, "2048"], { stdio: "ignore" });
+execFileSync("openssl", [
+  ...["pkcs8", "-topk8", "-in", PLAIN_KEY, "-out", PROTECTED_KEY, "-passout", `pass:${PASSPHRASE}`],
+]);
+process.env["JFS_RSA_PASSPHRASE"] = PASSPHRASE;
+const server = await startRedis();
+after(async () => {
+  await server[Symbol.asyncDispose]();
+  await keys[Symbol.asyncDispose]();
+});
+
+const CONTENTS: Readonly<Record<string, Buffer>> = {
+  empty: Buffer.alloc(0),
+  small: Buffer.from("hello"),
+  text: Buffer.from("the quick brown fox jumps over the lazy dog\n".repeat(9000)),
+  noise: randomBytes(200_001),
+  zeros: Buffer.alloc(300_000),
+};
+
+async function fill(path: string, prefix: string): Promise<void> {
+  for (const [name, data] of Object.entries(CONTENTS)) {
+    await writeFile(join(path, `${prefix}-${name}`), data);
+  }
+}
+
+async function check(path: string, prefix: string): Promise<void> {
+  for (const [name, data] of Object.entries(CONTENTS)) {
+    assert.ok(data.equals(await readFile(join(path, `${prefix}-${name}`))), `${prefix}-${name}`);
+  }
+}
+
+/** Each client writes files, the other one reads them; then the official client looks for what is wrong. */
+async function exchange(volume: TestVolumeOnDisk): Promise<void> {
+  {
+    await using ours = await mountVolume(volume);
+    await fill(ours.path, "ours");
+  }
+  {
+    await using official = await mountOfficial(volume);
+    await check(official.path, "ours");
+    await fill(official.path, "official");
+  }
+  await using ours = await mountVolume(volume);
+  await check(ours.path, "official");
+  await check(ours.path, "ours");
+}
+
+async function judge(metaUrl: string, objects: number): Promise<void> {
+  const fsck = await officialJuicefs("fsck", metaUrl);
+  assert.doesNotMatch(fsck.stderr, /<(ERROR|FATAL)>/);
+  const gc = await officialJuicefs("gc", metaUrl);
+  const counted = `scanned ${objects} objects, ${objects} valid, .* 0 leaked`;
+  assert.match(gc.stdout + gc.stderr, new RegExp(counted));
+}
+
+/** Files of 64 KiB blocks: 1 of small, 7 of text, 4 of noise, 5 of zeros, from each client. */
+const OBJECTS = 2 * (1 + 7 + 4 + 5);
+
+const BLOCKS = ["--block-size", "64K", "--trash-days", "0"];
+
+const cases: { name: string; official: boolean; format: string[] }[] = [
+  { name: "lz4", official: false, format: ["--compress", "lz4"] },
+  { name: "zstd", official: true, format: ["--compress", "zstd"] },
+  {
+    name: "lz4 and AES, hashed prefixes",
+    official: false,
+    format: ["--compress", "lz4", "--encrypt-rsa-key", PROTECTED_KEY, "--hash-prefix"],
+  },
+  {
+    name: "zstd and ChaCha",
+    official: true,
+    format: [
+      "--compress",
+      "zstd",
+      "--encrypt-rsa-key",
+      PLAIN_KEY,
+      "--encrypt-algo",
+      "chacha20-rsa",
+    ],
+  },
+  {
+    name: "SM4",
+    official: false,
+    format: ["--encrypt-rsa-key", PROTECTED_KEY, "--encrypt-algo", "sm4gcm"],
+  },
+];
+
+for (const [index, { name, official, format }] of cases.entries()) {
+  const maker = official ? "the official client" : "us";
+  test(`${name}, on a volume made by ${maker}: each reads what the other wrote`, async () => {
+    const place = { server, database: index, official };
+    await using volume = await formatTestVolume({ ...place, format: [...format, ...BLOCKS] });
+    await exchange(volume);
+    await judge(volume.metaUrl, OBJECTS);
+  });
+}
+
+test("shards: each finds in the same bucket what the other put there", async () => {
+  await using minio = await startMinio();
+  const [user, secret] = ["minioadmin", "minio-secret"];
+  const bucket = ["--bucket", minio.bucket("data-%d"), "--shards", "3", "--storage", "minio"];
+  const format = [...bucket, "--access-key", user, "--secret-key", secret, ...BLOCKS];
+  await using volume = await formatTestVolume({ server, database: 10, format });
+  await exchange(volume);
+  await judge(volume.metaUrl, OBJECTS);
+});
+
+/** What lies below a folder of objects. */
+async function objectsIn(folder: string): Promise<Map<string, Buffer>> {
+  const found = new Map<string, Buffer>();
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  for (const entry of entries.filter((one) => one.isFile())) {
+    found.set(entry.name, await readFile(join(entry.parentPath, entry.name)));
+  }
+  return found;
+}
+
+function tool(command: string, args: string[], input: Buffer): Buffer {
+  return execFileSync(command, args, {
+    input,
+    maxBuffer: 1 << 26,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+}
+
+/** The lz4 tool reads frames: the oldest kind has a magic number and a length before the block. */
+function unpackLz4(block: Buffer): Buffer {
+  const head = Buffer.from("02214c1800000000", "hex");
+  head.writeUInt32LE(block.length, 4);
+  return tool("lz4", ["-dc"], Buffer.concat([head, block]));
+}
+
+/** The openssl tool has streams without tags: nonce and first counter make the position of the stream. */
+function decrypt(object: Buffer, cipher: string, position: (nonce: Buffer) => Buffer): Buffer {
+  assert.equal(object.readUInt16BE(0), 256);
+  assert.equal(object[2], 12);
+  const options = ["rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256"];
+  const label = `rsa_oaep_label:${Buffer.from("keys").toString("hex")}`;
+  const how = [...options, label].flatMap((option) => ["-pkeyopt", option]);
+  const unwrap = ["pkeyutl", "-decrypt", "-inkey", PLAIN_KEY, ...how];
+  const key = tool("openssl", unwrap, object.subarray(3, 259));
+  const iv = position(object.subarray(259, 271)).toString("hex");
+  const stream = ["enc", "-d", `-${cipher}`, "-K", key.toString("hex"), "-iv", iv];
+  return tool("openssl", stream, object.subarray(271, -16));
+}
+
+function counter2(nonce: Buffer): Buffer {
+  return Buffer.concat([nonce, Buffer.of(0, 0, 0, 2)]);
+}
+
+function counter1First(nonce: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(1, 0, 0, 0), nonce]);
+}
+
+const decoders: { format: string[]; decode: (object: Buffer) => Buffer }[] = [
+  { format: ["--compress", "lz4"], decode: unpackLz4 },
+  { format: ["--compress", "zstd"], decode: (object) => tool("zstd", ["-dc"], object) },
+  {
+    format: ["--encrypt-rsa-key", PLAIN_KEY, "--compress", "lz4"],
+    decode: (object) => unpackLz4(decrypt(object, "aes-256-ctr", counter2)),
+  },
+  {
+    format: ["--encrypt-rsa-key", PLAIN_KEY, "--encrypt-algo", "chacha20-rsa"],
+    decode: (object) => decrypt(object, "chacha20", counter1First),
+  },
+  {
+    format: ["--encrypt-rsa-key", PLAIN_KEY, "--encrypt-algo", "sm4gcm", "--compress", "zstd"],
+    decode: (object) => tool("zstd", ["-dc"], decrypt(object, "sm4-ctr", counter2)),
+  },
+];
+
+test("what we write is decoded by the tools lz4, zstd and openssl", async () => {
+  for (const [index, { format, decode }] of decoders.entries()) {
+    const place = { server, database: 11 + index, format: [...format, ...BLOCKS] };
+    await using volume = await formatTestVolume(place);
+    {
+      await using mount = await mountVolume(volume);
+      await writeFile(join(mount.path, "text"), CONTENTS["text"] ?? "");
+      await writeFile(join(mount.path, "noise"), CONTENTS["noise"] ?? "");
+    }
+    const objects = await objectsIn(join(volume.folder, "objects"));
+    const encrypted = format.includes("--encrypt-rsa-key");
+    assert.equal(objects.get("juicefs_uuid")?.length, encrypted ? 323 : 36);
+    const blocks = [...objects].filter(([name]) => /^\d+_\d+_\d+$/.test(name));
+    assert.equal(blocks.length, 11);
+    const plain = blocks
+      .toSorted(([a], [b]) => Number(a.split("_")[1]) - Number(b.split("_")[1]))
+      .map(([name, object]) => {
+        const block = decode(object);
+        assert.equal(block.length, Number(name.split("_")[2]), `${index} ${name}`);
+        return { slice: name.split("_")[0], block };
+      });
+    const slices = Object.values(Object.groupBy(plain, ({ slice }) => slice ?? ""));
+    const files = slices.map((parts = []) => Buffer.concat(parts.map(({ block }) => block)));
+    for (const name of ["text", "noise"]) {
+      assert.ok(
+        files.some((file) => CONTENTS[name]?.equals(file) === true),
+        `${index} ${name}`,
+      );
+    }
+  }
+});
+
+test("an encrypted volume without its passphrase is refused in one line", async () => {
+  const format = ["--encrypt-rsa-key", PROTECTED_KEY, ...BLOCKS];
+  await using volume = await formatTestVolume({ server, database: 6, format });
+  delete process.env["JFS_RSA_PASSPHRASE"];
+  try {
+    const mount = juicefs("mount", volume.metaUrl, join(volume.folder, "mnt"));
+    await assert.rejects(mount, ({ stderr }: { stderr: string }) => {
+      assert.match(stderr, /it is protected; put its passphrase into JFS_RSA_PASSPHRASE\n$/);
+      return true;
+    });
+  } finally {
+    process.env["JFS_RSA_PASSPHRASE"] = PASSPHRASE;
+  }
+});
