@@ -13,8 +13,8 @@ export function addOptions(command: Command, table: OptionTable): Command {
   for (const [name, spec] of Object.entries(table)) {
     if (spec.group !== undefined) command.optionsGroup(`${spec.group}:`);
     command.addOption(optionOf(name, spec));
-    // What is on by default can be turned off; JuiceFS's own spelling is --name=false.
-    if (spec.value === undefined && spec.initial === true) {
+    // What is or may be on can be turned off; JuiceFS's own spelling is --name=false.
+    if (spec.value === undefined && spec.initial !== false) {
       command.addOption(new Option(`--no-${name}`, `turn ${name} off`));
     }
   }

@@ -1,6 +1,8 @@
 import { Command, CommanderError, type OutputConfiguration } from "commander";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
+import { configCommand } from "./commands/config.ts";
+import { destroyCommand } from "./commands/destroy.ts";
 import { formatCommand } from "./commands/format.ts";
 import { mountCommand } from "./commands/mount.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -22,7 +24,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .exitOverride()
     .configureOutput(QUIET);
   const groups: Readonly<Record<string, readonly Command[]>> = {
-    "ADMIN:": [formatCommand()],
+    "ADMIN:": [formatCommand(), configCommand(), destroyCommand()],
     "INSPECTOR:": [statusCommand()],
     "SERVICE:": [mountCommand(), umountCommand()],
     "TOOL:": [versionCommand()],

@@ -198,6 +198,8 @@ export interface MetaListener {
   trustChanged(trust: Trust): void;
   /** No chunk refers to this slice any more: its objects are to be deleted. A rejection leaves it for a later job. */
   deleteSlice(id: bigint, size: number): Promise<void>;
+  /** Somebody changed the volume's settings: `Meta.format` has them now. */
+  settingsChanged?(format: Format): void;
   /** Somebody took this mount for dead: its locks were dropped, and files open without a name are gone. */
   sessionLost?(): void;
   /** The volume was destroyed or replaced under us: unmount. One sentence. */

@@ -10,6 +10,7 @@ import type { Format } from "../meta/format.ts";
 import type { Meta, MetaListener } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
+import type { StorageLimits } from "../object/create.ts";
 import type { MountValues } from "../options/mount.ts";
 import { DataEngine } from "../vfs/data-engine.ts";
 import { NOTHING_JOURNALED, readJournal } from "../vfs/dirty-journal.ts";
@@ -17,7 +18,7 @@ import type { KernelCaches } from "../vfs/file-system.ts";
 import { Known } from "../vfs/known.ts";
 import { shown, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
-import { storageSettings } from "./storage-settings.ts";
+import { followLimits, storageSettings } from "./storage-settings.ts";
 
 /** How a volume is opened for a mount. */
 export interface OpenVolumeOptions {
@@ -73,6 +74,7 @@ export async function openVolume(
 class Deferred {
   store: BlockStore | undefined;
   vfs: VfsParts | undefined;
+  limits: StorageLimits | undefined;
 }
 
 async function show(
@@ -83,7 +85,9 @@ async function show(
   const { format } = meta;
   const journaled = sid === undefined ? undefined : readJournal(folder);
   const spool = new Spool(join(folder, "spool"), { keep: journaled !== undefined });
-  const store = await openStore(format, values, spool.fd);
+  const storage = storageSettings(format, values);
+  deferred.limits = storage.limits;
+  const store = await openStore(format, values, { storage, spoolFd: spool.fd });
   deferred.store = store;
   const known = new Known(() => meta.trust);
   const data = new DataEngine(
@@ -126,11 +130,11 @@ async function show(
 async function openStore(
   format: Format,
   values: MountValues,
-  spoolFd: number,
+  places: Pick<JobSettings, "storage" | "spoolFd">,
 ): Promise<BlockStore> {
   const settings: JobSettings = {
-    storage: storageSettings(format, values),
-    ...{ compression: format.Compression, spoolFd, ioRetries: values["io-retries"] },
+    ...places,
+    ...{ compression: format.Compression, ioRetries: values["io-retries"] },
     ...{ putTimeoutMs: values["put-timeout"], getTimeoutMs: values["get-timeout"] },
   };
   const threads = values["io-threads"] ?? defaultThreads();
@@ -148,7 +152,7 @@ function defaultThreads(): number {
   return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), 4);
 }
 
-function listenerOf(deferred: Deferred, { gone }: OpenVolumeOptions): MetaListener {
+function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): MetaListener {
   return {
     changed(notice) {
       const parts = deferred.vfs;
@@ -161,6 +165,9 @@ function listenerOf(deferred: Deferred, { gone }: OpenVolumeOptions): MetaListen
     async deleteSlice(id, size) {
       if (deferred.store === undefined) throw new Error("The store is not open yet");
       await deferred.store.deleteSlice(id, size);
+    },
+    settingsChanged(format) {
+      if (deferred.limits !== undefined) followLimits(deferred.limits, format, values);
     },
     volumeGone: gone,
   };

@@ -184,3 +184,18 @@ test("a volume that asks for what is not written is refused for writing and can 
   const { meta } = await volume.open({ readOnly: true });
   assert.equal((await meta.getattr(ROOT_INO)).type, 2);
 });
+
+test("a mount is told with a heartbeat that somebody changed the settings, and once", async () => {
+  await using volume = await makeVolume();
+  const { meta, settings } = await volume.open({ heartbeatMs: 300 });
+  await saveFormat(volume.redis, { ...meta.format, UploadLimit: 80 });
+  await until("told", () => settings.length > 0);
+  assert.equal(settings[0]?.UploadLimit, 80);
+  assert.equal(meta.format.UploadLimit, 80);
+  await saveFormat(volume.redis, { ...meta.format, TrashDays: 9 });
+  await until("told again", () => settings.length > 1);
+  assert.deepEqual(
+    settings.map(({ TrashDays }) => TrashDays),
+    [1, 9],
+  );
+});

@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { log } from "../../src/base/log.ts";
+import type { Format } from "../../src/meta/format.ts";
 import { newFormat, type FormatOptions } from "../../src/meta/format-options.ts";
 import type { Meta, MetaListener, Notice, Trust } from "../../src/meta/meta.ts";
 import { saveFormat } from "../../src/meta/redis/format-store.ts";
@@ -23,6 +24,8 @@ export interface OpenedMeta {
   readonly trusts: Trust[];
   readonly deleted: { id: bigint; size: number }[];
   readonly gone: string[];
+  /** The settings, each time they were changed. */
+  readonly settings: Format[];
   /** One each time the session was lost. */
   readonly lost: true[];
 }
@@ -49,6 +52,7 @@ export async function makeVolume(
         trusts: [],
         deleted: [],
         gone: [],
+        settings: [],
         lost: [],
       };
       const meta = await openMeta(
@@ -81,6 +85,9 @@ function listenerOf(told: Omit<OpenedMeta, "meta">): MetaListener {
     },
     sessionLost: () => {
       told.lost.push(true);
+    },
+    settingsChanged: (format) => {
+      told.settings.push(format);
     },
     volumeGone: (reason) => {
       told.gone.push(reason);

@@ -56,6 +56,11 @@ export async function saveFormat(
   requireDone(format, reply);
 }
 
+/** Deletes everything in the volume's database, which holds nothing else. */
+export async function eraseMetadata(client: Redis): Promise<void> {
+  await client.flushdb();
+}
+
 function requireDone(format: Format, reply: unknown): void {
   if (typeof reply === "number") {
     const keys = reply === 1 ? "1 key that is" : `${reply} keys that are`;

@@ -45,6 +45,8 @@ export class OpenVolume {
   readonly #session: OwnSession;
   readonly #timers: NodeJS.Timeout[] = [];
   #format: Format;
+  /** The record as last read. */
+  #setting: string | undefined;
   #connectedAt = Date.now();
   #beating: Promise<void> | undefined;
   #beatAgain = false;
@@ -227,6 +229,10 @@ export class OpenVolume {
       return false;
     }
     this.#format = format;
+    if (this.#setting !== undefined && this.#setting !== setting) {
+      this.#listener.settingsChanged?.(format);
+    }
+    this.#setting = setting;
     return true;
   }
 

@@ -1,0 +1,24 @@
+/** How a job on a whole volume tells how far it is. */
+export interface Progress {
+  /** Begins to count something, such as "objects"; `total` where it is known. */
+  count(what: string, total?: number): Counter;
+}
+
+export interface Counter {
+  add(items?: number, bytes?: number): void;
+  /** More is known about how many there will be. */
+  expect(total: number): void;
+  end(): void;
+}
+
+/** For callers that are told nothing. */
+export const silent: Progress = {
+  count: () => ({ add: () => undefined, expect: () => undefined, end: () => undefined }),
+};
+
+/** What every such job is given. */
+export interface JobOptions {
+  readonly progress?: Progress | undefined;
+  /** Ends the job between two pieces of work. */
+  readonly signal?: AbortSignal | undefined;
+}
