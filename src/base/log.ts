@@ -10,6 +10,7 @@ export const log: Logger = pino(
   {
     level: process.env["JUICEFS_LOG_LEVEL"] ?? "info",
     base: { pid: process.pid },
+    serializers: { error: pino.stdSerializers.err },
     timestamp: pino.stdTimeFunctions.isoTime,
   },
   destination(),

@@ -24,11 +24,17 @@ export async function mount({ fd, source, target, options }: MountRequest): Prom
 
 /** A file system in memory, for root only. */
 export async function mountTmpfs(target: string, bytes: number): Promise<void> {
-  const options = `size=${bytes},mode=0700`;
-  const child = spawn("mount", ["-i", "-t", "tmpfs", "-o", options, "juicefs", target], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  await succeeded(child, `Cannot mount a tmpfs on "${target}"`);
+  await runMount(["-t", "tmpfs", "-o", `size=${bytes},mode=0700`, "juicefs", target]);
+}
+
+/**
+ * Any other work of mount(8), such as a bind. Paths are taken as they are: to look at a dead mount would fail.
+ *
+ * @throws Error with what mount(8) said
+ */
+export async function runMount(args: readonly string[]): Promise<void> {
+  const child = spawn("mount", ["-c", "-i", ...args], { stdio: ["ignore", "ignore", "pipe"] });
+  await succeeded(child, `Cannot mount on "${args.at(-1) ?? ""}"`);
 }
 
 /** Unmounts what lies on top of `target`; lazily where it is in use. */
@@ -53,17 +59,25 @@ export interface MountPoint {
   readonly target: string;
   readonly type: string;
   readonly source: string;
+  /** `major:minor`; equal where one file system is mounted twice. */
+  readonly device: string;
 }
 
 /** What is mounted where, in order of mounting; read without touching any mount. */
 export function mountPoints(): MountPoint[] {
-  return readFileSync("/proc/self/mountinfo", "utf8")
+  return parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
+}
+
+/** @param text as proc(5) describes it */
+export function parseMountInfo(text: string): MountPoint[] {
+  return text
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => {
       const [before = "", after = ""] = line.split(" - ");
+      const [, , device = "", , target = ""] = before.split(" ");
       const [type = "", source = ""] = after.split(" ");
-      return { target: unescape(before.split(" ")[4] ?? ""), type, source: unescape(source) };
+      return { target: unescape(target), type, source: unescape(source), device };
     });
 }
 

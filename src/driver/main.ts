@@ -1,0 +1,51 @@
+import { enableCompileCache } from "node:module";
+import { log } from "../base/log.ts";
+import { VERSION } from "../base/version.ts";
+
+/**
+ * The Docker volume driver. `managed` as the only argument: inside the managed plugin, where its end is the end of all its
+ * processes. It listens first, since dockerd gives a plugin 9 s and takes one that does not listen for broken, for ever; what
+ * was mounted is restored after that.
+ */
+
+enableCompileCache();
+const { Driver } = await import("./driver.ts");
+const { serve } = await import("./server.ts");
+const { readSettings } = await import("./settings.ts");
+
+/** An unforeseen error must not end what containers depend on. */
+for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+  process.on(event, (error: unknown) => {
+    log.error({ error }, "an error that nobody expected");
+  });
+}
+
+async function main(): Promise<void> {
+  const managed = process.argv.includes("managed");
+  const settings = readSettings(process.env, { managed });
+  // They are for this process, not for its children.
+  for (const name of ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]) delete process.env[name];
+  const driver = new Driver(settings);
+  const server = await serve(driver, {
+    socket: settings.socket,
+    probed() {
+      if (managed) driver.engineChanged();
+    },
+  });
+  log.info({ version: VERSION, socket: settings.socket, state: settings.state }, "listening");
+  const end = async (): Promise<void> => {
+    server.close();
+    if (managed) await driver.close();
+    else driver.leave();
+    process.exit(0);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end());
+  await driver.restore();
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(
+    `juicefs volume driver: ${error instanceof Error ? error.message : String(error)}\n`,
+  );
+  process.exit(1);
+});

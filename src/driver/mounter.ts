@@ -1,0 +1,220 @@
+import { closeSync, mkdirSync, openSync, readdirSync, renameSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
+import { log } from "../base/log.ts";
+import {
+  bindMount,
+  makePoint,
+  mountsBelow,
+  preparePoints,
+  probeMount,
+  removeFolder,
+  removePoint,
+  topMount,
+  unbindAll,
+  type PointsFolders,
+  type Probe,
+} from "../mount/bind.ts";
+import { askMount, type MountStatus } from "../mount/control.ts";
+import type { MountConfig } from "../mount/messages.ts";
+import { startMount } from "../mount/start.ts";
+import { unmountVolume } from "../mount/unmount.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * How volumes are mounted: each time at a new private place, its *generation*, served by processes of its own, and bound to
+ * the volume's point. A point whose generation died is bound over by the next one, and never looked at: that fails, or hangs.
+ */
+
+const ASK_MS = 1000;
+const ENDING_EVERY_MS = 50;
+const LOG_BYTES_MAX = 10 << 20;
+
+/** A mounted generation. */
+export interface Generation {
+  readonly number: number;
+  readonly path: string;
+  readonly device: string;
+}
+
+/** What is known of a generation after looking at it. */
+export interface Seen extends Probe {
+  /** Absent where its supervisor did not answer in time. */
+  readonly status?: MountStatus;
+}
+
+export class Mounter {
+  readonly #folders: PointsFolders;
+  readonly #logs: string;
+  readonly #stages: string;
+  readonly #ending = new Set<string>();
+  /** Two processes start for each mount: more at once would make all of them late. */
+  readonly #limit = pLimit(Math.max(4, 2 * availableParallelism()));
+
+  constructor(settings: Pick<Settings, "volumes" | "run">, logs: string) {
+    this.#folders = { points: settings.volumes, private: settings.run };
+    this.#stages = join(settings.run, "stage");
+    this.#logs = logs;
+  }
+
+  /** Where containers find a volume of that name. */
+  target(name: string): string {
+    return join(this.#folders.points, name);
+  }
+
+  async prepare(): Promise<void> {
+    await preparePoints(this.#folders);
+  }
+
+  /** Mounts a generation and binds it, over whatever is bound there. @throws Error in one sentence, with nothing left behind */
+  async mount(
+    name: string,
+    number: number,
+    config: Omit<MountConfig, "mountpoint">,
+    signal: AbortSignal,
+  ): Promise<Generation> {
+    return this.#limit(async () => {
+      signal.throwIfAborted();
+      await this.prepare();
+      const path = join(this.#stages, name, String(number));
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      try {
+        await startMount({ ...config, mountpoint: path }, { logFile: this.#logFile(name), signal });
+        const generation = { number, path, device: topMount(path)?.device ?? "" };
+        await this.bind(name, generation);
+        return generation;
+      } catch (error) {
+        await this.#end(path);
+        throw error;
+      }
+    });
+  }
+
+  /** @throws Error when the volume's point does not show that generation afterwards */
+  async bind(name: string, { path, device }: Pick<Generation, "path" | "device">): Promise<void> {
+    await bindMount(path, makePoint(this.#folders, name));
+    if (!this.isBound(name, device)) {
+      throw new Error(`Cannot mount volume "${name}": ${this.target(name)} does not show it`);
+    }
+  }
+
+  /** True when the volume's point shows the file system of that device, told without touching it. */
+  isBound(name: string, device: string): boolean {
+    const top = topMount(this.target(name));
+    return top?.type === "fuse.juicefs" && top.device === device;
+  }
+
+  /** Whether a generation is served; never waits long. */
+  async look(path: string): Promise<Seen> {
+    try {
+      const status = await askMount(path, { ask: "status" }, ASK_MS);
+      return status === undefined ? await probeMount(path) : { dead: false, status };
+    } catch {
+      // It is there and slow.
+      return { dead: false };
+    }
+  }
+
+  async usage(path: string): Promise<Probe> {
+    return probeMount(path);
+  }
+
+  /** Finds what an earlier driver left mounted: at most one generation stays, and it is bound. */
+  async adopt(name: string): Promise<Generation | undefined> {
+    const found: Generation[] = mountsBelow(join(this.#stages, name)).map(({ target, device }) => ({
+      ...{ number: Number(basename(target)), path: target, device },
+    }));
+    found.sort((one, other) => other.number - one.number);
+    let kept: Generation | undefined;
+    for (const generation of found) {
+      const seen = kept === undefined ? await this.look(generation.path) : { dead: true };
+      if (seen.dead) await this.#end(generation.path);
+      else kept = generation;
+    }
+    if (kept !== undefined && !this.isBound(name, kept.device)) await this.bind(name, kept);
+    return kept;
+  }
+
+  /**
+   * Takes the volume away from its point and unmounts every generation. Who still uses one keeps it; its processes end when
+   * everything is stored and nobody uses it any more. They are never killed.
+   */
+  async release(name: string): Promise<void> {
+    await unbindAll(this.target(name));
+    for (const { target } of mountsBelow(join(this.#stages, name))) await this.#end(target);
+    removeFolder(join(this.#stages, name));
+  }
+
+  /** Removes the volume's point. */
+  forget(name: string): void {
+    removePoint(this.#folders, name);
+  }
+
+  /** The names of volumes that something is mounted for. */
+  mountedNames(): Set<string> {
+    const stages = mountsBelow(this.#stages).map(({ target }) => target.slice(this.#stages.length));
+    const points = mountsBelow(this.#folders.points).map(({ target }) => `/${basename(target)}`);
+    return new Set([...stages, ...points].map((path) => path.split("/")[1] ?? ""));
+  }
+
+  /** Removes the folders of generations that are gone. */
+  sweep(): void {
+    for (const name of foldersIn(this.#stages)) {
+      for (const number of foldersIn(join(this.#stages, name))) {
+        removeFolder(join(this.#stages, name, number));
+      }
+      removeFolder(join(this.#stages, name));
+    }
+  }
+
+  /** Settles when the processes of what was released have ended; not for ever. */
+  async allEnded(limitMs: number): Promise<void> {
+    const end = Date.now() + limitMs;
+    while (this.#ending.size > 0 && Date.now() < end) await sleep(20);
+  }
+
+  /** They store what is left first, which may take long. */
+  async #untilEnded(path: string): Promise<void> {
+    this.#ending.add(path);
+    const ask = (): Promise<unknown> => askMount(path, { ask: "status" }, ASK_MS);
+    while ((await ask().catch(() => "slow")) !== undefined) {
+      await sleep(ENDING_EVERY_MS, undefined, { ref: false });
+    }
+    this.#ending.delete(path);
+  }
+
+  async #end(path: string): Promise<void> {
+    for (const lazy of [false, true]) {
+      if (topMount(path) === undefined) break;
+      await unmountVolume(path, { lazy, wait: false }).catch((error: unknown) => {
+        if (lazy) log.error({ path, error }, "cannot unmount");
+      });
+    }
+    removeFolder(path);
+    void this.#untilEnded(path);
+  }
+
+  /** Undefined where no file can be written: a full disk keeps nobody from mounting. */
+  #logFile(name: string): string | undefined {
+    const path = join(this.#logs, `${name}.log`);
+    try {
+      mkdirSync(this.#logs, { recursive: true, mode: 0o700 });
+      closeSync(openSync(path, "a", 0o640));
+      if (statSync(path).size > LOG_BYTES_MAX) renameSync(path, `${path}.1`);
+      return path;
+    } catch (error) {
+      log.warn({ path, error }, "the log of the mount cannot be written");
+      return undefined;
+    }
+  }
+}
+
+function foldersIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}

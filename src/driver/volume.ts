@@ -1,0 +1,365 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { log } from "../base/log.ts";
+import type { FormatDone } from "../volume/job.ts";
+import { formatInChild } from "./jobs.ts";
+import { Lock } from "./lock.ts";
+import type { Generation, Mounter, Seen } from "./mounter.ts";
+import type { Origin } from "./origin.ts";
+import { References } from "./references.ts";
+import { scrub, type Secrets } from "./secrets.ts";
+
+/**
+ * One volume: who uses it, and the mount that serves them. The first user mounts it, everybody who comes meanwhile waits for
+ * that same try; the last one that leaves starts a period of grace, because engines mount, unmount and mount again within
+ * milliseconds. While anybody uses it, it is mounted again whenever it dies, without end.
+ */
+
+/** One try. A try that hangs is given up, and what it started ends. */
+const TRY_MS = 20_000;
+/** How long a user waits, over several tries; dockerd and its command line wait a little longer. */
+const USE_MS = 24_000;
+/** How long stores have to answer before they count as mute. */
+const MAKE_MS = 12_000;
+const PAUSE_MS = { least: 500, most: 5000 };
+const USAGE_EVERY_MS = 60_000;
+
+/** What outlives the driver. */
+export interface VolumeRecord {
+  readonly createdAt: string;
+  /** Options as they were given, without secrets. */
+  readonly given: Readonly<Record<string, string>>;
+  readonly sealed: string;
+  /** Where the metadata lies, as it may be shown. */
+  readonly metadata: string;
+  /** Of the driver's own Redis. */
+  readonly database: number | undefined;
+  /** The file system, once it was made or found. */
+  made: Omit<FormatDone, "made"> | undefined;
+  /** The number of the newest generation. */
+  generation: number;
+  references: References;
+}
+
+export interface VolumeSurroundings {
+  readonly mounter: Mounter;
+  readonly graceMs: number;
+  /** Where it lies, with what is needed there running. @throws Error in one sentence */
+  readonly originOf: (name: string, record: VolumeRecord) => Promise<Origin>;
+  /** Keeps every record; what fails is told and logged there. */
+  readonly save: () => Promise<void>;
+}
+
+export class Volume {
+  readonly name: string;
+  readonly record: VolumeRecord;
+  readonly #around: VolumeSurroundings;
+  readonly #lock = new Lock();
+  #mounted: Generation | undefined;
+  #seen: Seen | undefined;
+  #usage: { usedBytes?: number; totalBytes?: number } = {};
+  #usageAt = 0;
+  #try: Promise<void> | undefined;
+  #healing = false;
+  #closed = false;
+  #waiting = 0;
+  #grace: NodeJS.Timeout | undefined;
+  #lastError: string | undefined;
+
+  constructor(name: string, record: VolumeRecord, around: VolumeSurroundings) {
+    this.name = name;
+    this.record = record;
+    this.#around = around;
+  }
+
+  get target(): string {
+    return this.#around.mounter.target(this.name);
+  }
+
+  /**
+   * Makes the file system, where there is none yet.
+   *
+   * @throws Error in one sentence without secrets
+   */
+  async make(signal: AbortSignal): Promise<void> {
+    if (this.record.made !== undefined) return;
+    await this.#withoutSecrets(async ({ job }) => {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(MAKE_MS)]);
+      const { made, ...volume } = await formatInChild(job, limit).catch((error: unknown) => {
+        if (!limit.aborted) throw error;
+        throw new Error(
+          `Cannot make or find the file system of volume "${this.name}" in time: its metadata (${this.record.metadata}) or its bucket does not answer`,
+        );
+      });
+      this.record.made = volume;
+      if (made) log.info({ volume: this.name, fileSystem: volume.name }, "made a file system");
+    });
+  }
+
+  /**
+   * Mounts it for a user.
+   *
+   * @returns where
+   * @throws Error in one sentence, with no reference left behind
+   */
+  async use(id: string, signal: AbortSignal): Promise<string> {
+    this.#endGrace();
+    this.#waiting++;
+    try {
+      await this.#untilMounted(signal);
+      signal.throwIfAborted();
+      if (this.#closed) throw new Error(`Cannot mount volume "${this.name}": it is being removed`);
+      this.record.references.add(id);
+    } finally {
+      this.#waiting--;
+      this.#startGrace();
+    }
+    await this.#around.save();
+    return this.target;
+  }
+
+  async leave(id: string): Promise<void> {
+    if (!this.record.references.remove(id)) return;
+    this.#startGrace();
+    await this.#around.save();
+  }
+
+  /** Takes up what an earlier driver left, and mounts what is in use. Settles when the first try has ended. */
+  async restore(): Promise<void> {
+    await this.#lock.run(async () => {
+      this.#mounted ??= await this.#around.mounter.adopt(this.name);
+    });
+    if (this.#mounted !== undefined) {
+      log.info({ volume: this.name, generation: this.#mounted.number }, "taken over as it was");
+      this.record.generation = Math.max(this.record.generation, this.#mounted.number);
+      this.#startGrace();
+    } else if (this.record.references.empty) {
+      await this.#lock.run(() => this.#around.mounter.release(this.name));
+    } else {
+      void this.#heal();
+      await this.#try?.catch(() => undefined);
+    }
+  }
+
+  /** Looks whether its mount is served, and does what is needed where it is not. */
+  async look(): Promise<void> {
+    const generation = this.#mounted;
+    const { mounter } = this.#around;
+    if (generation === undefined || this.#try !== undefined) return;
+    const seen = await mounter.look(generation.path);
+    if (this.#mounted !== generation) return;
+    this.#seen = seen;
+    if (seen.dead) {
+      this.#died(generation);
+    } else if (!mounter.isBound(this.name, generation.device)) {
+      log.warn({ volume: this.name }, "somebody took the mount away, binding it again");
+      await this.#lock.run(() => mounter.bind(this.name, generation));
+    } else if (Date.now() - this.#usageAt > USAGE_EVERY_MS) {
+      this.#usageAt = Date.now();
+      this.#usage = await mounter.usage(generation.path);
+    }
+  }
+
+  /** Drops users that no engine knows any more, which is told by nobody holding the mount. */
+  dropStale(held: (devices: ReadonlySet<string>) => boolean): boolean {
+    const { references } = this.record;
+    if (!references.anyStale || this.#mounted === undefined) return false;
+    if (held(new Set([this.#mounted.device]))) return false;
+    references.dropStale();
+    this.#startGrace();
+    return true;
+  }
+
+  /** Unmounts it, whoever uses it, and forgets its users. */
+  async remove(): Promise<void> {
+    try {
+      await this.close();
+      this.#around.mounter.forget(this.name);
+      this.record.references.clear();
+    } catch (error) {
+      this.#closed = false;
+      throw error;
+    }
+  }
+
+  /** Unmounts it. Its users stay known. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#endGrace();
+    await this.#try?.catch(() => undefined);
+    await this.#lock.run(async () => {
+      this.#mounted = undefined;
+      await this.#around.mounter.release(this.name);
+    });
+  }
+
+  /** Ends what would keep the program from ending. The mount stays. */
+  leaveBehind(): void {
+    this.#closed = true;
+    this.#endGrace();
+  }
+
+  status(): Record<string, unknown> {
+    const { record } = this;
+    const { dead: _, status } = this.#seen ?? {};
+    return {
+      ...{ state: this.#state(), options: record.given, metadata: record.metadata },
+      references: record.references.ids.length,
+      ...{ generation: record.generation, hostPath: this.target },
+      restarts: status?.restarts ?? 0,
+      ...(status?.lastDeath === undefined ? {} : { lastDeath: status.lastDeath }),
+      ...(status === undefined ? {} : { version: status.version, since: status.since }),
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...(this.#usage.usedBytes === undefined ? {} : { usedBytes: this.#usage.usedBytes }),
+      ...(record.made === undefined ? {} : { fileSystem: record.made }),
+    };
+  }
+
+  #state(): string {
+    if (this.#mounted !== undefined) return this.#seen?.status?.state ?? "serving";
+    if (this.#try !== undefined || this.#healing) return this.#healing ? "healing" : "mounting";
+    return this.#lastError === undefined ? "idle" : "failed";
+  }
+
+  async #untilMounted(signal: AbortSignal): Promise<void> {
+    const end = Date.now() + USE_MS;
+    let pauseMs = PAUSE_MS.least;
+    for (;;) {
+      try {
+        await until(signal, this.#mount());
+        return;
+      } catch (error) {
+        if (signal.aborted) throw this.#tooLate();
+        if (Date.now() + pauseMs > end || !worthRetrying(error)) throw error;
+      }
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) throw this.#tooLate();
+      pauseMs = Math.min(2 * pauseMs, PAUSE_MS.most);
+    }
+  }
+
+  #tooLate(): Error {
+    const because = this.#lastError === undefined ? "" : `: ${this.#lastError}`;
+    return new Error(`Cannot mount volume "${this.name}" in time${because}`);
+  }
+
+  /** One try for everybody who wants it now. */
+  async #mount(): Promise<void> {
+    this.#try ??= this.#lock
+      .run(() => this.#mountOnce())
+      .finally(() => {
+        this.#try = undefined;
+        this.#startGrace();
+      });
+    await this.#try;
+  }
+
+  async #mountOnce(): Promise<void> {
+    const { mounter } = this.#around;
+    const generation = this.#mounted;
+    if (this.#closed) throw new Error(`Cannot mount volume "${this.name}": it is being removed`);
+    if (generation !== undefined) {
+      this.#seen = await mounter.look(generation.path);
+      if (!this.#seen.dead) {
+        if (!mounter.isBound(this.name, generation.device))
+          await mounter.bind(this.name, generation);
+        return;
+      }
+      this.#mounted = undefined;
+    }
+    const signal = AbortSignal.timeout(TRY_MS);
+    await this.#withoutSecrets(async ({ mount }) => {
+      await this.make(signal);
+      this.record.generation++;
+      this.#mounted = await mounter.mount(this.name, this.record.generation, mount, signal);
+      this.#seen = undefined;
+      this.#usageAt = 0;
+    });
+    log.info({ volume: this.name, generation: this.record.generation }, "mounted");
+    await this.#around.save();
+  }
+
+  /** Does what needs secrets; they are in no error that comes out of it. */
+  async #withoutSecrets(work: (origin: Origin) => Promise<void>): Promise<void> {
+    let secrets: Secrets = {};
+    const working = async (): Promise<void> => {
+      const origin = await this.#around.originOf(this.name, this.record);
+      secrets = origin.secrets;
+      await work(origin);
+    };
+    await working().catch((error: unknown) => {
+      this.#lastError = scrub(error instanceof Error ? error.message : String(error), secrets);
+      throw new Error(this.#lastError);
+    });
+    this.#lastError = undefined;
+  }
+
+  #died(generation: Generation): void {
+    log.error({ volume: this.name, generation: generation.number }, "the mount died");
+    this.#mounted = undefined;
+    if (this.record.references.empty) {
+      void this.#lock.run(() => this.#around.mounter.release(this.name));
+    } else {
+      void this.#heal();
+    }
+  }
+
+  /** Mounts it again and again until it is mounted or nobody uses it. */
+  async #heal(): Promise<void> {
+    if (this.#healing) return;
+    this.#healing = true;
+    let pauseMs = PAUSE_MS.least;
+    while (!this.#closed && !this.record.references.empty) {
+      try {
+        await this.#mount();
+        break;
+      } catch (error) {
+        log.error({ volume: this.name, error, pauseMs }, "cannot mount a volume that is in use");
+        await sleep(pauseMs, undefined, { ref: false });
+        pauseMs = Math.min(2 * pauseMs, PAUSE_MS.most);
+      }
+    }
+    this.#healing = false;
+  }
+
+  #startGrace(): void {
+    const idle = (): boolean => this.record.references.empty && this.#waiting === 0;
+    if (this.#closed || this.#mounted === undefined || !idle()) return;
+    this.#endGrace();
+    this.#grace = setTimeout(() => {
+      void this.#lock.run(async () => {
+        if (!idle() || this.#closed) return;
+        this.#mounted = undefined;
+        await this.#around.mounter.release(this.name);
+        log.info({ volume: this.name }, "unmounted");
+      });
+    }, this.#around.graceMs).unref();
+  }
+
+  #endGrace(): void {
+    clearTimeout(this.#grace);
+    this.#grace = undefined;
+  }
+}
+
+/** What another try may find otherwise: a server that is not there yet. */
+function worthRetrying(error: unknown): boolean {
+  const text = error instanceof Error ? error.message : String(error);
+  return /nobody listens|no such host|ECONNRESET|ETIMEDOUT|timed out|LOADING|Connection is closed/i.test(
+    text,
+  );
+}
+
+/** `work`, or an error as soon as `signal` aborts; the work goes on then. */
+async function until<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => {
+    aborted.reject(new Error("It takes too long"));
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

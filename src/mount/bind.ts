@@ -1,0 +1,151 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { mountPoints, parseMountInfo, runMount, unmount, type MountPoint } from "../fuse/mount.ts";
+
+/**
+ * Mounts shown a second time, where containers find them.
+ *
+ * A volume is mounted at a private place and bound to `<points>/<name>`. The folder `points` is a mount that propagates:
+ * what is bound on top of a container's volume later is seen by that container too, so a dead mount is healed by binding a
+ * fresh one over it. The folders below it lie on a small tmpfs that is writable at a private place and read-only here: while
+ * no volume is bound nobody, not even root, can write where it should be.
+ */
+
+const POINTS_SOURCE = "juicefs-volumes";
+
+export interface PointsFolders {
+  /** Where containers find the volumes. */
+  readonly points: string;
+  /** A folder of our own for what nobody else needs to see. */
+  readonly private: string;
+}
+
+/** The topmost mount there, without touching it. */
+export function topMount(target: string): MountPoint | undefined {
+  return mountPoints().findLast((point) => point.target === target);
+}
+
+/** Every mount below a folder, in order of mounting. */
+export function mountsBelow(folder: string): MountPoint[] {
+  return mountPoints().filter(({ target }) => target.startsWith(`${folder}/`));
+}
+
+/** Makes both folders what they must be, or leaves them so. An earlier life's points are taken over with what is bound there. */
+export async function preparePoints(folders: PointsFolders): Promise<void> {
+  await preparePrivate(folders.private);
+  const writable = writableView(folders);
+  const points = topMount(folders.points);
+  if (points?.source !== POINTS_SOURCE) {
+    await makePoints(folders);
+    return;
+  }
+  if (topMount(writable)?.device === points.device) return;
+  mkdirSync(writable, { recursive: true });
+  await runMount(["--bind", folders.points, writable]);
+  await runMount(["--make-private", writable]);
+  await runMount(["-o", "remount,bind,rw", writable]);
+}
+
+/** Makes the place where a volume of that name is bound. @returns its path */
+export function makePoint(folders: PointsFolders, name: string): string {
+  mkdirSync(join(writableView(folders), name), { recursive: true, mode: 0o000 });
+  return join(folders.points, name);
+}
+
+export function removePoint(folders: PointsFolders, name: string): void {
+  if (topMount(join(folders.points, name)) !== undefined) return;
+  removeFolder(join(writableView(folders), name));
+}
+
+/** Shows what is mounted at `from` on top of `to` as well. Neither is looked at: what lies there may be dead. */
+export async function bindMount(from: string, to: string): Promise<void> {
+  await runMount(["--bind", from, to]);
+}
+
+/** Takes away every layer that is bound there; containers that hold one keep it. */
+export async function unbindAll(target: string): Promise<void> {
+  while (topMount(target) !== undefined) {
+    await unmount(target).catch(() => unmount(target, { lazy: true }));
+  }
+}
+
+/** Removes a folder that nothing is mounted on and nothing lies in. */
+export function removeFolder(path: string): void {
+  if (topMount(path) !== undefined) return;
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (!["ENOENT", "ENOTEMPTY", "EBUSY"].includes(code)) throw error;
+  }
+}
+
+/** Mount namespaces other than ours that hold a file system, among the processes that can be seen. */
+export function heldElsewhere(devices: ReadonlySet<string>): boolean {
+  const seen = new Set([readlinkSync("/proc/self/ns/mnt")]);
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
+      if (seen.has(namespace)) continue;
+      seen.add(namespace);
+      const mounts = parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
+      if (mounts.some(({ device }) => devices.has(device))) return true;
+    } catch {
+      // The process has ended.
+    }
+  }
+  return false;
+}
+
+const run = promisify(execFile);
+const PROBE_MS = 5000;
+
+export interface Probe {
+  /** Nobody serves it any more and nobody will. */
+  readonly dead: boolean;
+  readonly usedBytes?: number;
+  readonly totalBytes?: number;
+}
+
+/** Looks at a file system from a process that may hang in its stead. What does not answer in time is not dead. */
+export async function probeMount(path: string): Promise<Probe> {
+  try {
+    const { stdout } = await run("stat", ["-f", "-c", "%S %b %f", path], {
+      ...{ timeout: PROBE_MS, env: { ...process.env, LC_ALL: "C" } },
+    });
+    const [blockBytes = 0, blocks = 0, free = 0] = stdout.trim().split(" ").map(Number);
+    const totalBytes = blockBytes * blocks;
+    return { dead: false, totalBytes, usedBytes: totalBytes - blockBytes * free };
+  } catch (error) {
+    const { stderr = "" } = error as { stderr?: string };
+    return { dead: /not connected|connection abort/i.test(stderr) };
+  }
+}
+
+async function preparePrivate(folder: string): Promise<void> {
+  if (topMount(folder) !== undefined) return;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  await runMount(["-t", "tmpfs", "-o", "size=16m,mode=0700", "juicefs-private", folder]);
+  await runMount(["--make-private", folder]);
+}
+
+async function makePoints(folders: PointsFolders): Promise<void> {
+  const writable = writableView(folders);
+  const sealed = join(folders.private, "sealed");
+  for (const folder of [writable, sealed, folders.points]) mkdirSync(folder, { recursive: true });
+  await unbindAll(writable);
+  await runMount(["-t", "tmpfs", "-o", "size=1m,mode=0755", POINTS_SOURCE, writable]);
+  await runMount(["--make-private", writable]);
+  // Read-only before it is shown: the copies that propagate are made as it is then.
+  await runMount(["--bind", writable, sealed]);
+  await runMount(["-o", "remount,bind,ro", sealed]);
+  await bindMount(sealed, folders.points);
+  await runMount(["--make-shared", folders.points]);
+  await unmount(sealed);
+}
+
+function writableView(folders: PointsFolders): string {
+  return join(folders.private, "points");
+}

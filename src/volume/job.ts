@@ -1,0 +1,54 @@
+import { text } from "node:stream/consumers";
+import type { FormatValues } from "../options/format.ts";
+import { formatVolume } from "./format.ts";
+
+/**
+ * A job on a volume as a process of its own, for a program that must not load what touches Redis and stores. It reads one
+ * job as JSON from standard input, where secrets are seen by nobody, and prints one answer as JSON.
+ */
+
+/** Makes the volume; one that is there is left as it is. */
+export interface FormatJob {
+  readonly job: "format";
+  readonly metaUrl: string;
+  /** What the volume must be called; absent: whatever it is called. */
+  readonly name?: string | undefined;
+  /** What it is called when it is made and `name` is absent. */
+  readonly fallbackName: string;
+  readonly values: FormatValues;
+}
+
+export type Job = FormatJob;
+
+/** A volume as the settings in its metadata tell. */
+export interface FormatDone {
+  readonly name: string;
+  readonly uuid: string;
+  readonly storage: string;
+  readonly bucket: string;
+  readonly made: boolean;
+}
+
+export type JobAnswer = { readonly done: FormatDone } | { readonly failed: string };
+
+async function format({ metaUrl, name, fallbackName, values }: FormatJob): Promise<FormatDone> {
+  const request = { metaUrl, name: name ?? fallbackName, values, noUpdate: true };
+  const { format: found, made } = await formatVolume(request);
+  if (name !== undefined && found.Name !== name) {
+    throw new Error(
+      `Cannot use volume "${name}": the database holds volume "${found.Name}"; correct the name or choose another database number`,
+    );
+  }
+  const { Name, UUID, Storage, Bucket } = found;
+  return { name: Name, uuid: UUID, storage: Storage, bucket: Bucket, made };
+}
+
+async function answer(): Promise<JobAnswer> {
+  try {
+    return { done: await format(JSON.parse(await text(process.stdin)) as Job) };
+  } catch (error) {
+    return { failed: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+process.stdout.write(`${JSON.stringify(await answer())}\n`);

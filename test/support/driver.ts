@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { makeFolder } from "./folder.ts";
+import { makeNamespace, type TestNamespace } from "./namespace.ts";
+import { until, type RunningProgram } from "./process.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/driver/main.ts", import.meta.url));
+
+/** What the driver answers. */
+export interface Answer {
+  readonly Err: string;
+  readonly Mountpoint?: string;
+  readonly Volume?: ShownVolume;
+  readonly Volumes?: readonly ShownVolume[];
+}
+
+export interface ShownVolume {
+  readonly Name: string;
+  readonly Mountpoint: string;
+  readonly CreatedAt: string;
+  readonly Status?: Readonly<Record<string, unknown>>;
+}
+
+/** A volume driver of the test's own, in a mount namespace of its own. */
+export interface TestDriver extends AsyncDisposable {
+  readonly namespace: TestNamespace;
+  readonly state: string;
+  readonly socket: string;
+  /** The process that is there now. */
+  readonly program: () => RunningProgram;
+  /** Calls a method as dockerd does. */
+  call(method: string, body?: unknown): Promise<Answer>;
+  /** Calls it and expects that it is done. */
+  done(method: string, body?: unknown): Promise<Answer>;
+  /** Starts another one, after the one before has ended. */
+  start(): Promise<void>;
+}
+
+export async function startDriver(env: NodeJS.ProcessEnv = {}): Promise<TestDriver> {
+  const folder = await makeFolder();
+  const namespace = await makeNamespace();
+  const state = join(folder.path, "state");
+  const socket = namespace.path("/run/docker/plugins/juicefs.sock");
+  let program: RunningProgram | undefined;
+  const start = async (): Promise<void> => {
+    program = namespace.start(process.execPath, [MAIN], { JUICEFS_STATE: state, ...env });
+    await until("the driver", () => {
+      if (program?.child.exitCode !== null) throw new Error(`It ended: ${program?.output()}`);
+      return program.output().includes('"listening"');
+    });
+  };
+  const call = async (method: string, body?: unknown): Promise<Answer> =>
+    JSON.parse((await request(socket, method, body)).body) as Answer;
+  const driver: TestDriver = {
+    ...{ namespace, state, socket, start, call },
+    program: () => program ?? assert.fail("it was never started"),
+    async done(method, body) {
+      const answer = await call(method, body);
+      assert.equal(answer.Err, "", method);
+      return answer;
+    },
+    async [Symbol.asyncDispose]() {
+      await namespace[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+  await start();
+  return driver;
+}
+
+/** The bytes that dockerd 20.10 sends: no content type, an empty host, a line end behind the JSON. */
+export function requestBytes(method: string, body?: unknown): string {
+  const text = body === undefined ? "" : `${JSON.stringify(body)}\n`;
+  return [
+    `POST /${method} HTTP/1.1`,
+    "Host: ",
+    "User-Agent: Go-http-client/1.1",
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    "Accept: application/vnd.docker.plugins.v1.2+json",
+    "",
+    text,
+  ].join("\r\n");
+}
+
+export async function request(
+  socket: string,
+  method: string,
+  body?: unknown,
+): Promise<{ status: number; body: string }> {
+  return exchange(socket, requestBytes(method, body));
+}
+
+/** Sends bytes and reads one answer. */
+export async function exchange(
+  socketPath: string,
+  bytes: string,
+): Promise<{ status: number; body: string }> {
+  const socket = connect(socketPath);
+  await once(socket, "connect");
+  socket.write(bytes);
+  let text = "";
+  try {
+    for await (const chunk of socket) {
+      text += String(chunk);
+      const [head = "", body = ""] = text.split("\r\n\r\n");
+      const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? "NaN");
+      if (Buffer.byteLength(body) >= length) {
+        return { status: Number(head.split(" ")[1]), body };
+      }
+    }
+  } finally {
+    socket.destroy();
+  }
+  throw new Error(`The answer was cut off: ${text}`);
+}
+
+/** A mount ID as dockerd makes them. */
+export function mountId(digit: string): string {
+  return digit.repeat(64);
+}
