@@ -51,7 +51,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
 
-if ! [ -x node_modules/.bin/node ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+# A link leads to another checkout's packages, which npm would empty first.
+if [ -L node_modules ]; then
+  [ -x node_modules/.bin/node ] || { echo "node_modules leads to a folder without packages" >&2; exit 1; }
+elif ! [ -x node_modules/.bin/node ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   npm ci --no-audit --no-fund --loglevel=error
 fi
 [ "$want" = test ] || exit 0
