@@ -18,6 +18,9 @@ export interface BlockStoreOptions {
   readonly rangeReads: boolean;
 }
 
+/** A block that is not there: its slice was deleted, or it never was. */
+export { ObjectMissing } from "../object/storage.ts";
+
 /** One block of a slice. */
 export interface BlockId {
   readonly id: bigint;

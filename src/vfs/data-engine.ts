@@ -9,6 +9,7 @@ import type { Meta } from "../meta/meta.ts";
 import type { Attr, CommitOutcome, Ino, Time } from "../meta/types.ts";
 import { ChunkViews } from "./chunk-views.ts";
 import { Committer } from "./committer.ts";
+import { Compactor } from "./compactor.ts";
 import { DirtyJournal, type Journaled } from "./dirty-journal.ts";
 import type { FileData, ReadHandle, WriteAt } from "./file-data.ts";
 import { FileReader, type ReaderParts } from "./file-reader.ts";
@@ -27,6 +28,8 @@ export interface DataOptions {
   /** Bytes of file data in memory, written and read. */
   readonly bufferBytes: number;
   readonly readaheadMax: number;
+  /** Nothing is written, and nothing tidied up. */
+  readonly readOnly: boolean;
   /** A folder in memory, for what a process that takes over must find. */
   readonly folder: string;
 }
@@ -50,6 +53,7 @@ export class DataEngine implements FileData {
   readonly #writers = new Map<Ino, FileWriter>();
   readonly #handles = new Map<Ino, number>();
   readonly #views: ChunkViews;
+  readonly #compactor: Compactor;
   readonly #writerParts: WriterParts;
   readonly #readerParts: ReaderParts;
   readonly #dirtyMax: number;
@@ -61,7 +65,7 @@ export class DataEngine implements FileData {
   #appended: ReadonlySet<bigint> = new Set();
 
   constructor(
-    meta: Pick<Meta, "readChunk" | "newSliceId" | "commitSlices">,
+    meta: Pick<Meta, "readChunk" | "newSliceId" | "commitSlices" | "compactChunks">,
     { store, spool }: { store: BlockStore; spool: Spool },
     { options, listener }: { options: DataOptions; listener: DataListener },
   ) {
@@ -72,7 +76,21 @@ export class DataEngine implements FileData {
     this.#dirtyMax = half;
     this.#commit = (commits) => meta.commitSlices(commits);
     this.#journal = new DirtyJournal(options.folder);
-    this.#views = new ChunkViews((ino, chunkIndex) => meta.readChunk(ino, chunkIndex));
+    const memory = new SharedMemory(store.blockSize, Math.ceil(half / 4 / store.blockSize));
+    const cache = new BlockCache(store, memory, { capacityBytes: half });
+    this.#views = new ChunkViews(
+      (ino, chunkIndex) => meta.readChunk(ino, chunkIndex),
+      (ino, chunkIndex, { records, pieces }) => {
+        if (options.readOnly) return;
+        this.#compactor.sawRead(ino, chunkIndex, { records, pieces: pieces.length });
+      },
+    );
+    this.#compactor = new Compactor({
+      ...{ meta, store, cache, memory },
+      compacted: (ino, chunkIndex) => {
+        this.#views.dropChunk(ino, chunkIndex);
+      },
+    });
     const committer = new Committer({
       journal: this.#journal,
       send: this.#commit,
@@ -96,10 +114,8 @@ export class DataEngine implements FileData {
       ...{ blockSize: store.blockSize, spool, journal: this.#journal, uploads: this.#uploads },
       nextNumber: () => ++this.#lastNumber,
     };
-    const memory = new SharedMemory(store.blockSize, Math.ceil(half / 4 / store.blockSize));
     this.#readerParts = {
-      store,
-      cache: new BlockCache(store, memory, { capacityBytes: half }),
+      ...{ store, cache },
       readaheadMax: Math.min(options.readaheadMax, half / 2),
       views: this.#views,
       pending: (ino) => this.#writers.get(ino)?.pending ?? [],
@@ -216,6 +232,7 @@ export class DataEngine implements FileData {
     clearInterval(this.#timer);
     const writers = [...this.#writers.values()];
     const failures = await Promise.allSettled(writers.map(async (writer) => writer.flush()));
+    await this.#compactor.close();
     await this.#store.close();
     this.#journal.close();
     this.#spool.close();
@@ -244,10 +261,18 @@ export class DataEngine implements FileData {
         this.#views.drop(ino);
       }
       writer.settled(slice, undefined);
+      this.#tidy(slice, outcome);
       this.#listener.committed(ino, outcome.attr, moved);
     }
     if (writer.idle && !this.#handles.has(ino)) this.#writers.delete(ino);
     if (this.#spool.used <= this.#dirtyMax) this.#letIn();
+  }
+
+  /** Many records of a chunk become one; where they are far too many, who writes to the file waits for that. */
+  #tidy({ ino, chunkIndex, start }: PendingSlice, outcome: Committed): void {
+    const index = outcome.offset === start ? chunkIndex : Math.floor(outcome.offset / CHUNK_SIZE);
+    const tidied = this.#compactor.sawWrite(ino, index, outcome.chunkRecords);
+    if (tidied !== undefined) this.#writer(ino).holdUntil(tidied);
   }
 
   /** There is room again for those who write. */
@@ -264,6 +289,8 @@ export class DataEngine implements FileData {
     if (this.#idleTicks > IDLE_TICKS) this.#spool.shrink();
   }
 }
+
+type Committed = Exclude<CommitOutcome, { readonly error: Error }>;
 
 /** Where in a chunk's view data or a hole begins, from `at` on. */
 function seekIn(pieces: readonly Piece[], at: number, what: "data" | "hole"): number | undefined {

@@ -1,7 +1,7 @@
 import { FsError } from "../base/fs-error.ts";
 import type { Maybe } from "../base/maybe.ts";
 import type { BlockCache, PinnedBlock } from "../chunk/block-cache.ts";
-import type { BlockStore } from "../chunk/block-store.ts";
+import { ObjectMissing, type BlockStore } from "../chunk/block-store.ts";
 import { CHUNK_SIZE } from "../meta/limits.ts";
 import { addRecord, cutPieces, type Piece } from "../meta/merge.ts";
 import type { Ino } from "../meta/types.ts";
@@ -14,6 +14,7 @@ import { ReadStreams } from "./read-streams.ts";
 const ZEROS = Buffer.alloc(1 << 20);
 /** A block that is asked for piece by piece so often is fetched whole. */
 const PIECES_MAX = 2;
+const MISSING_TRIES = 3;
 
 export interface ReaderParts {
   readonly store: BlockStore;
@@ -63,8 +64,30 @@ export class FileReader implements ReadHandle {
     return [...(head ?? []), ...(tail ?? [])];
   }
 
-  /** A view that had to be loaded is looked up again, so that it and what is pending are of the same moment. */
+  /** What is missing may have been replaced since its view was read: then the view is read again. */
   #readChunk(
+    index: number,
+    from: number,
+    to: number,
+    whole: boolean,
+  ): Maybe<readonly Uint8Array[]> {
+    const found = this.#readChunkOnce(index, from, to, whole);
+    if (!(found instanceof Promise)) return found;
+    return found.catch(async (error: unknown) => {
+      for (let tries = 0; tries < MISSING_TRIES && isMissing(error); tries++) {
+        this.#parts.views.dropChunk(this.ino, index);
+        try {
+          return await this.#readChunkOnce(index, from, to, whole);
+        } catch (again) {
+          error = again;
+        }
+      }
+      throw error;
+    });
+  }
+
+  /** A view that had to be loaded is looked up again, so that it and what is pending are of the same moment. */
+  #readChunkOnce(
     index: number,
     from: number,
     to: number,
@@ -216,6 +239,10 @@ function zeros(length: number): Part[] {
     parts.push({ view: ZEROS.subarray(0, Math.min(left, ZEROS.length)) });
   }
   return parts;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof ObjectMissing;
 }
 
 function failed(cause: unknown): never {

@@ -41,6 +41,7 @@ export class FileWriter {
   #large = 0;
   #error: Error | undefined;
   #mtime: Time | undefined;
+  #held: Promise<void> | undefined;
 
   constructor(ino: Ino, parts: WriterParts) {
     this.ino = ino;
@@ -95,7 +96,15 @@ export class FileWriter {
       }
     }
     if (this.#pending.length > PENDING_MAX) return this.flush();
-    return undefined;
+    return this.#held;
+  }
+
+  /** Writes are answered when this has settled too. */
+  holdUntil(settled: Promise<void>): void {
+    this.#held = settled;
+    void settled.then(() => {
+      if (this.#held === settled) this.#held = undefined;
+    });
   }
 
   #place(offset: number, data: Uint8Array, unique?: bigint): void {

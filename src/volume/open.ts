@@ -96,7 +96,7 @@ async function show(
     {
       options: {
         ...{ bufferBytes: values["buffer-size"], readaheadMax: values["max-readahead"] },
-        folder,
+        ...{ folder, readOnly },
       },
       listener: {
         committed: (ino, attr, moved) => {
