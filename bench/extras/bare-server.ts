@@ -47,7 +47,7 @@ function replyTo(request: Buffer): Buffer | undefined {
   }
 }
 
-await readRequests(DEVICE, (request) => {
+await readRequests(DEVICE, new AbortController().signal, (request) => {
   const reply = replyTo(request);
   if (reply === undefined) return;
   request.copy(reply, 8, 8, 16);

@@ -1,4 +1,4 @@
-import { pino, type Logger } from "pino";
+import { pino, stdSerializers, type Logger } from "pino";
 
 export type { Logger };
 
@@ -10,14 +10,19 @@ export const log: Logger = pino(
   {
     level: process.env["JUICEFS_LOG_LEVEL"] ?? "info",
     base: { pid: process.pid },
-    serializers: { error: pino.stdSerializers.err },
+    serializers: { error: stdSerializers.errWithCause },
     timestamp: pino.stdTimeFunctions.isoTime,
   },
   destination(),
 );
 
 function destination(): ReturnType<typeof pino.destination> | ReturnType<typeof pino.transport> {
-  if (!process.stderr.isTTY) return pino.destination({ dest: 2, sync: true });
+  if (!process.stderr.isTTY) {
+    const stderr = pino.destination({ dest: 2, sync: true });
+    // Whoever read it may be gone: a mount goes on.
+    stderr.on("error", () => undefined);
+    return stderr;
+  }
   return pino.transport({
     target: "pino-pretty",
     options: { destination: 2, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss" },

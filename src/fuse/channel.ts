@@ -23,16 +23,20 @@ export interface DeviceDescriptors {
 /** Takes one request; its bytes are valid until it returns. */
 export type TakeRequest = (request: Buffer) => void;
 
-/** Reads requests until the file system is unmounted. */
-export async function readRequests(device: DeviceDescriptors, take: TakeRequest): Promise<void> {
+/** Reads requests until the file system is unmounted, or the signal aborts. */
+export async function readRequests(
+  device: DeviceDescriptors,
+  signal: AbortSignal,
+  take: TakeRequest,
+): Promise<void> {
   const buffer = Buffer.allocUnsafeSlow(REQUEST_BYTES);
   const Pipe = pipeHandle();
   if (Pipe !== undefined) {
-    const error = await readThroughPipe(new Pipe(0), device.requests, { buffer, take });
-    if (isUnmounted(error)) return;
+    const error = await readThroughPipe(new Pipe(0), device.requests, { buffer, signal, take });
+    if (isUnmounted(error) || signal.aborted) return;
     log.warn({ error }, "reading requests on the thread pool from now on");
   }
-  await readThroughPool(device.replies, buffer, take);
+  await readThroughPool(device.replies, { buffer, signal, take });
 }
 
 /** Writes a reply, unless nobody waits for it any more. */
@@ -45,6 +49,12 @@ export function writeReply(fd: number, reply: Exclude<Reply, undefined>): void {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "ENOENT" && code !== "ENODEV" && code !== "ECONNABORTED") throw error;
   }
+}
+
+interface Reading {
+  readonly buffer: Buffer;
+  readonly signal: AbortSignal;
+  readonly take: TakeRequest;
 }
 
 interface PipeHandle {
@@ -68,7 +78,7 @@ function pipeHandle(): PipeConstructor | undefined {
 function readThroughPipe(
   pipe: PipeHandle,
   fd: number,
-  { buffer, take }: { buffer: Buffer; take: TakeRequest },
+  { buffer, signal, take }: Reading,
 ): Promise<unknown> {
   return new Promise((resolve) => {
     pipe.open(fd);
@@ -89,12 +99,13 @@ function readThroughPipe(
     socket.on("close", () => {
       resolve(undefined);
     });
+    signal.addEventListener("abort", () => socket.destroy(), { once: true });
     socket.resume();
   });
 }
 
-async function readThroughPool(fd: number, buffer: Buffer, take: TakeRequest): Promise<void> {
-  for (;;) {
+async function readThroughPool(fd: number, { buffer, signal, take }: Reading): Promise<void> {
+  while (!signal.aborted) {
     try {
       const { bytesRead } = await readAsync(fd, buffer, 0, buffer.length, null);
       take(buffer.subarray(0, bytesRead));

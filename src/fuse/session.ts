@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { readRequests, writeReply, type DeviceDescriptors } from "./channel.ts";
 import { Dispatcher, type Reply } from "./dispatch.ts";
 import type { Operations } from "./operations.ts";
@@ -10,7 +11,8 @@ export class FuseSession {
   readonly #device: DeviceDescriptors;
   readonly #dispatcher: Dispatcher;
   #underWay = 0;
-  #idle: (() => void) | undefined;
+  #idle = Promise.withResolvers<void>();
+  readonly #leaving = new AbortController();
 
   constructor(device: DeviceDescriptors, fs: Operations) {
     this.#device = device;
@@ -19,10 +21,20 @@ export class FuseSession {
 
   /** Serves until the file system is unmounted and everything is answered. */
   async serve(): Promise<void> {
-    await readRequests(this.#device, (request) => {
+    await readRequests(this.#device, this.#leaving.signal, (request) => {
       this.#take(request);
     });
-    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.#answered();
+  }
+
+  /** Reads no more requests; settles when those under way are answered, or after `limitMs`. */
+  async leave(limitMs: number): Promise<void> {
+    this.#leaving.abort();
+    await Promise.race([this.#answered(), sleep(limitMs, undefined, { ref: false })]);
+  }
+
+  async #answered(): Promise<void> {
+    if (this.#underWay > 0) await this.#idle.promise;
   }
 
   #take(request: Buffer): void {
@@ -38,7 +50,9 @@ export class FuseSession {
     this.#underWay++;
     void reply.then((answer) => {
       if (answer !== undefined) this.#answer(answer, low, high);
-      if (--this.#underWay === 0) this.#idle?.();
+      if (--this.#underWay > 0) return;
+      this.#idle.resolve();
+      this.#idle = Promise.withResolvers();
     });
   }
 

@@ -101,6 +101,8 @@ export interface Meta {
 
   statfs(): Promise<VolumeUsage>;
 
+  /** What the session held already when it was taken over from a process before. */
+  inherited(): Promise<Inherited>;
   /** The last handle of an inode was closed here: deletes it when it has no name any more. */
   forgetOpen(ino: Ino): Promise<void>;
   /** Ends the session: locks, sustained inodes, connections. */
@@ -112,6 +114,14 @@ export interface Meta {
  * client), or the server cannot: 1 s as JuiceFS has it. `none`: the subscription is down; nothing may be kept.
  */
 export type Trust = "long" | "short" | "none";
+
+/** What a session keeps for its mount. */
+export interface Inherited {
+  /** Inodes without a name that are kept because they were open. */
+  readonly nameless: readonly Ino[];
+  /** Inodes with byte range locks. */
+  readonly locked: readonly Ino[];
+}
 
 /** A new or changed entry, and what its directory looks like now. */
 export interface Changed extends Entry {

@@ -12,6 +12,8 @@ import { join } from "node:path";
 export type ControlRequest =
   | { readonly ask: "status" }
   /** Unmounts; `lazy`: also while somebody uses it. Answers when it is unmounted, with `wait` when everything is stored. */
+  /** Hands the mount over to another serving program; answers when that serves. */
+  | { readonly ask: "replace"; readonly program: string }
   | { readonly ask: "unmount"; readonly lazy: boolean; readonly wait: boolean };
 
 /** A mount as its supervisor sees it. */

@@ -33,12 +33,22 @@ export interface OpenedMessage {
   readonly sid: string;
 }
 
+/** A mount that is served, for a supervisor that is to look after it. */
+export interface ServedMount {
+  readonly config: ServerConfig;
+  readonly volume: OpenedMessage;
+  readonly negotiated: Negotiated;
+  readonly serverPid: number;
+}
+
 export type ToServer =
-  /** Open the volume; with `after`, take a mount over and serve it at once. */
-  | { readonly kind: "open"; readonly config: ServerConfig; readonly after?: Succession }
+  /** Open the volume. */
+  | { readonly kind: "open"; readonly config: ServerConfig }
   /** The mount is made: serve it. */
   | { readonly kind: "serve"; readonly negotiated: Negotiated }
-  /** It could not be made: end in order. */
+  /** Take a mount over from a process that is gone. */
+  | { readonly kind: "succeed"; readonly config: ServerConfig; readonly after: Succession }
+  /** Stop serving and end; a successor finds everything. Without a mount: end in order. */
   | { readonly kind: "leave" }
   | { readonly kind: "ping" };
 
@@ -46,6 +56,8 @@ export type ToSupervisor =
   | ({ readonly kind: "opened" } & OpenedMessage)
   /** One sentence. */
   | { readonly kind: "failed"; readonly message: string }
+  /** The program is loaded. */
+  | { readonly kind: "prepared" }
   | { readonly kind: "serving" }
   | { readonly kind: "pong" }
   /** The volume is gone: unmount. */

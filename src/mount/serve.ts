@@ -1,100 +1,183 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { log } from "../base/log.ts";
 import { has, type Negotiated } from "../fuse/init.ts";
 import { KernelNotifier } from "../fuse/notify.ts";
 import { FuseSession } from "../fuse/session.ts";
-import { openVolume, type OpenedVolume } from "../volume/open.ts";
+import { openVolume, type OpenedVolume, type Predecessor } from "../volume/open.ts";
 import { operationsOf } from "./adapter.ts";
 import { kernelCaches } from "./kernel-caches.ts";
+import { linkTo, type Link } from "./link.ts";
 import type { ServerConfig, Succession, ToServer, ToSupervisor } from "./messages.ts";
 import { isReadOnly } from "./options.ts";
+import { startSupervisor } from "./start-supervisor.ts";
 
 /**
  * The serving process of a mount: inherits the descriptor of /dev/fuse twice (3 is read, 4 is written), opens the volume and
  * answers the kernel until the file system is unmounted. Started by a supervisor, which it talks to over the channel that
- * Node makes. It ends with 0 only when everything is stored.
+ * Node makes; when that one dies it starts another. It ends with 0 only when everything is stored or handed over.
  */
 
 const DEVICE = { requests: 3, replies: 4 };
 /** Tells a supervisor that starting again would help nothing. */
 const EXIT_FAILED = 2;
+const NOTICE_MS = 200;
+/** How long requests under way may take when the mount is handed over; the kernel sends the others again. */
+const LEAVE_MS = 1000;
 
 class Server {
+  #supervisor: Link<ToSupervisor, ToServer> = linkTo(process);
+  #config: ServerConfig | undefined;
   #volume: OpenedVolume | undefined;
+  #session: FuseSession | undefined;
+  #negotiated: Negotiated | undefined;
+  #ending = false;
 
-  async take(message: ToServer): Promise<void> {
+  start(): void {
+    this.#listen();
+    this.#tell({ kind: "prepared" });
+  }
+
+  #listen(): void {
+    this.#supervisor.onMessage((message) => {
+      this.#take(message).catch((error: unknown) => {
+        log.fatal({ error }, "the serving process cannot go on");
+        process.exit(1);
+      });
+    });
+    this.#supervisor.onEnd(() => {
+      this.#replaceSupervisor();
+    });
+  }
+
+  #tell(message: ToSupervisor): void {
+    void this.#supervisor.send(message);
+  }
+
+  async #take(message: ToServer): Promise<void> {
     switch (message.kind) {
       case "open":
-        await this.#open(message.config, message.after);
+        await this.#open(message.config);
         break;
       case "serve":
-        await this.#serve(message.negotiated, false);
+        await this.#serve(message.negotiated);
+        break;
+      case "succeed":
+        await this.#succeed(message.config, message.after);
         break;
       case "leave":
-        await this.#volume?.vfs.close();
-        process.exit(0);
+        await this.#leave();
         break;
       case "ping":
-        await tell({ kind: "pong" });
+        this.#tell({ kind: "pong" });
     }
   }
 
-  async #open(config: ServerConfig, after: Succession | undefined): Promise<void> {
+  async #open(config: ServerConfig, after?: Predecessor): Promise<void> {
+    this.#config = config;
     try {
       this.#volume = await openVolume(config.metaUrl, {
-        ...{ mountpoint: config.mountpoint, values: config.values },
-        readOnly: isReadOnly(config.values),
-        folder: config.folder,
-        sid: after === undefined ? undefined : BigInt(after.sid),
+        ...{ mountpoint: config.mountpoint, values: config.values, folder: config.folder },
+        ...{ readOnly: isReadOnly(config.values), after },
         gone: (reason) => {
-          void tell({ kind: "gone", reason });
+          this.#tell({ kind: "gone", reason });
         },
       });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      await tell({ kind: "failed", message });
+      // Whoever asks for a mount tells its failure; nobody asks for a successor.
+      if (after !== undefined) log.error({ error }, "the mount cannot be taken over yet");
+      await this.#supervisor.send({ kind: "failed", message });
       process.exit(EXIT_FAILED);
-      return;
     }
     const { format, sid } = this.#volume;
-    await tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
-    if (after !== undefined) await this.#serve(after.negotiated, true);
+    this.#tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
   }
 
-  async #serve(negotiated: Negotiated, successor: boolean): Promise<void> {
+  async #succeed(config: ServerConfig, after: Succession): Promise<void> {
+    const lastNotice = readLastNotice(config.folder);
+    await this.#open(config, { sid: BigInt(after.sid), lastNotice });
+    await this.#serve(after.negotiated, (notifier) => {
+      notifier.resend();
+    });
+  }
+
+  /** `begun`: called when requests are read. */
+  async #serve(
+    negotiated: Negotiated,
+    begun: (notifier: KernelNotifier) => void = () => undefined,
+  ): Promise<void> {
     const volume = this.#volume;
     if (volume === undefined) throw new Error("Asked to serve before a volume was opened");
+    this.#negotiated = negotiated;
     const notifier = new KernelNotifier(DEVICE.replies, {
       expireOnly: has(negotiated, "HAS_EXPIRE_ONLY"),
     });
     volume.setKernel(kernelCaches(notifier));
+    this.#keepLastNotice(volume);
     const session = new FuseSession(DEVICE, operationsOf(volume.vfs));
+    this.#session = session;
     const served = session.serve();
-    if (successor) notifier.resend();
-    await tell({ kind: "serving" });
+    begun(notifier);
+    this.#tell({ kind: "serving" });
     await served;
+    if (this.#ending) return;
+    this.#ending = true;
     await volume.vfs.close();
     await notifier.close();
-    await tell({ kind: "ended" });
+    await this.#supervisor.send({ kind: "ended" });
     process.exit(0);
+  }
+
+  async #leave(): Promise<void> {
+    this.#ending = true;
+    if (this.#session === undefined) await this.#volume?.vfs.close();
+    else await this.#session.leave(LEAVE_MS);
+    process.exit(0);
+  }
+
+  /** A successor begins with the notices that came after this one. */
+  #keepLastNotice(volume: OpenedVolume): void {
+    let kept: string | undefined;
+    const timer = setInterval(() => {
+      const last = volume.lastNotice();
+      if (last === undefined || last === kept) return;
+      kept = last;
+      writeFileSync(noticeFile(this.#config?.folder ?? ""), last);
+    }, NOTICE_MS);
+    timer.unref();
+  }
+
+  /** The supervisor is gone: another one is given the device. */
+  #replaceSupervisor(): void {
+    const [config, negotiated, volume] = [this.#config, this.#negotiated, this.#volume];
+    if (this.#ending) return;
+    if (config === undefined || negotiated === undefined || volume === undefined) {
+      // Nothing is mounted: there is nothing to serve.
+      process.exit(EXIT_FAILED);
+    }
+    const { format, sid } = volume;
+    const opened = { name: format.Name, acl: format.EnableACL, sid: sid.toString() };
+    const child = startSupervisor(DEVICE.replies, {
+      ...{ config, negotiated, volume: opened, serverPid: process.pid },
+    });
+    this.#supervisor = linkTo(child);
+    this.#listen();
   }
 }
 
-/** Settles when the message is on its way, also where nobody listens any more. */
-async function tell(message: ToSupervisor): Promise<void> {
-  if (!process.connected) return;
-  await new Promise<void>((resolve) => {
-    process.send?.(message, () => {
-      resolve();
-    });
-  });
+function noticeFile(folder: string): string {
+  return join(folder, "last-notice");
 }
 
-const server = new Server();
-process.on("message", (message: ToServer) => {
-  server.take(message).catch((error: unknown) => {
-    log.fatal({ error }, "the serving process cannot go on");
-    process.exit(1);
-  });
-});
+function readLastNotice(folder: string): string | undefined {
+  try {
+    return readFileSync(noticeFile(folder), "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+new Server().start();
 // A terminal's Ctrl-C and a shutdown's SIGTERM reach the whole group: the supervisor unmounts, and that ends this process.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);

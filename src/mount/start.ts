@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { MountConfig, OpenedMessage } from "./messages.ts";
-import type { SuperviseAnswer } from "./supervise.ts";
+import { childEnvironment } from "./child-environment.ts";
+import type { SuperviseAnswer, SuperviseRequest } from "./supervise.ts";
 
 const PROGRAM = fileURLToPath(new URL("supervise.ts", import.meta.url));
 
@@ -25,6 +26,7 @@ export async function startMount(
   const output = logFile === undefined ? "inherit" : openSync(logFile, "a", 0o640);
   const child = spawn(process.execPath, [PROGRAM], {
     stdio: ["ignore", output, output, "ipc"],
+    env: childEnvironment(),
     detached: true,
   });
   const given = Promise.withResolvers<SuperviseAnswer>();
@@ -39,7 +41,7 @@ export async function startMount(
   };
   signal?.addEventListener("abort", aborted, { once: true });
   try {
-    child.send(config);
+    child.send({ mount: config } satisfies SuperviseRequest);
     const answer = await given.promise;
     if ("failed" in answer) throw new Error(answer.failed);
     return { ...answer.mounted, pid: child.pid ?? 0 };

@@ -1,38 +1,45 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Server } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
 import { forgetControl, listenControl, type ControlRequest, type MountStatus } from "./control.ts";
-import type { MountConfig, OpenedMessage, ToSupervisor } from "./messages.ts";
+import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./messages.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, kernelOptions, wantsWritebackCache } from "./options.ts";
-import { ServerProcess } from "./server-process.ts";
+import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
 import { makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
 
 /**
  * Opens the device, mounts, answers INIT and keeps the descriptor; starts the serving process and, when that dies, another
- * one. It speaks neither to Redis nor to a store: whatever kills the serving process leaves it alone.
+ * one. It speaks neither to Redis nor to a store: whatever kills the serving process leaves it alone. When it dies itself, the
+ * serving process starts another supervisor, which goes on from what it is told.
  */
 
-/** A serving process that lived so long was well: the next one is started at once. */
-const WELL_MS = 10_000;
+/** One that served so long was well: the next one is started at once. */
+const WELL_MS = 1000;
 const PAUSE_MAX_MS = 5000;
 /** How long an unmounted volume may take to store what is left when the supervisor is told to end. */
 const LEAVE_MS = 30_000;
+/** How long a process that hands over may take to answer what it is doing. */
+const HANDOVER_MS = 5000;
+
+/** Where a supervisor that was started by a serving process finds the device. */
+export const INHERITED_DEVICE = 3;
 
 export class Supervisor {
   readonly #config: MountConfig;
   readonly #ended = Promise.withResolvers<void>();
   #device = -1;
   #folder = "";
-  #server: ServerProcess | undefined;
+  #program = SERVE_PROGRAM;
+  #server: ServerHandle | undefined;
   #negotiated: Negotiated | undefined;
   #volume: OpenedMessage | undefined;
   #control: Server | undefined;
   #serving = false;
-  #startedAt = 0;
+  #servingSince = Infinity;
   /** In a row. */
   #deaths = 0;
   #restarts = 0;
@@ -50,20 +57,33 @@ export class Supervisor {
     prepareMountpoint(mountpoint, { nonempty: allowsNonempty(values) });
     this.#device = openDevice();
     this.#folder = await makeSharedFolder(mountpoint, values["buffer-size"]);
-    const server = this.#startServer();
+    const server = ServerHandle.start(this.#device);
     try {
-      server.send({ kind: "open", config: { ...this.#config, folder: this.#folder } });
+      await server.send({ kind: "open", config: { ...this.#config, folder: this.#folder } });
       const volume = await server.opened();
       this.#volume = volume;
-      await this.#mount(volume);
-      server.send({ kind: "serve", negotiated: this.#agreed() });
+      this.#negotiated = await this.#mount(volume);
+      await server.send({ kind: "serve", negotiated: this.#negotiated });
       await server.serving();
+      this.#look(server);
       this.#control = await listenControl(mountpoint, (request) => this.#answer(request));
       return volume;
     } catch (error) {
       await this.#giveUp(server);
       throw error;
     }
+  }
+
+  /** Looks after a mount that is served by the process that started this one. */
+  async adopt({ config, volume, negotiated, serverPid }: ServedMount): Promise<void> {
+    this.#device = INHERITED_DEVICE;
+    this.#folder = config.folder;
+    this.#volume = volume;
+    this.#negotiated = negotiated;
+    this.#look(ServerHandle.parent(serverPid));
+    this.#serving = true;
+    this.#control = await listenControl(config.mountpoint, (request) => this.#answer(request));
+    log.warn({ mountpoint: config.mountpoint }, "the supervisor died, another one goes on");
   }
 
   /** Settles when the volume was unmounted and everything is stored. */
@@ -85,6 +105,7 @@ export class Supervisor {
       await unmount(this.#config.mountpoint, { lazy: request.lazy });
       if (request.wait) await this.#ended.promise;
     }
+    if (request.ask === "replace") await this.#replace(request.program);
     return this.#status();
   }
 
@@ -100,51 +121,52 @@ export class Supervisor {
     };
   }
 
-  async #mount(volume: OpenedMessage): Promise<void> {
+  async #mount(volume: OpenedMessage): Promise<Negotiated> {
     const { mountpoint, values } = this.#config;
     await mount({
       ...{ fd: this.#device, source: `JuiceFS:${volume.name}`, target: mountpoint },
       options: kernelOptions(values),
     });
-    this.#negotiated = handshake(this.#device, {
-      writebackCache: wantsWritebackCache(values),
-      posixAcl: volume.acl,
-    });
-  }
-
-  #agreed(): Negotiated {
-    if (this.#negotiated === undefined) throw new Error("The kernel was not asked yet");
-    return this.#negotiated;
-  }
-
-  async #giveUp(server: ServerProcess): Promise<void> {
-    const { mountpoint } = this.#config;
-    this.#server = undefined;
-    if (this.#negotiated !== undefined) {
-      await unmount(mountpoint, { lazy: true }).catch(() => undefined);
+    try {
+      return handshake(this.#device, {
+        writebackCache: wantsWritebackCache(values),
+        posixAcl: volume.acl,
+      });
+    } catch (error) {
+      await unmount(mountpoint, { lazy: true });
+      throw error;
     }
-    server.send({ kind: "leave" });
-    await server.gone();
+  }
+
+  async #giveUp(server: ServerHandle): Promise<void> {
+    if (this.#negotiated !== undefined) {
+      await unmount(this.#config.mountpoint, { lazy: true }).catch(() => undefined);
+    }
+    await server.send({ kind: "leave" });
+    await server.death();
     closeDevice(this.#device);
     await this.#cleanUp();
   }
 
-  #startServer(): ServerProcess {
-    this.#startedAt = Date.now();
-    const server = new ServerProcess(this.#device, {
-      told: (message) => {
-        this.#told(message);
-      },
-      exited: (how) => {
-        if (this.#server === server) this.#serverExited(how);
-      },
-    });
+  #look(server: ServerHandle): void {
     this.#server = server;
-    return server;
+    this.#servingSince = Infinity;
+    server.onMessage((message) => {
+      this.#told(message);
+    });
+    server.serving().then(
+      () => {
+        this.#serving = true;
+        this.#servingSince = Date.now();
+      },
+      () => undefined,
+    );
+    void server.death().then((death) => {
+      if (this.#server === server) this.#died(death);
+    });
   }
 
   #told(message: ToSupervisor): void {
-    if (message.kind === "serving") this.#serving = true;
     if (message.kind !== "gone") return;
     log.error({ reason: message.reason }, "unmounting");
     unmount(this.#config.mountpoint, { lazy: true }).catch((error: unknown) => {
@@ -152,7 +174,7 @@ export class Supervisor {
     });
   }
 
-  #serverExited({ done, text }: { done: boolean; text: string }): void {
+  #died({ done, how }: Death): void {
     this.#serving = false;
     if (done) {
       this.#end().catch((error: unknown) => {
@@ -162,13 +184,48 @@ export class Supervisor {
       return;
     }
     this.#restarts++;
-    this.#lastDeath = `${new Date().toISOString()} ${text}`;
-    this.#deaths = Date.now() - this.#startedAt > WELL_MS ? 0 : this.#deaths + 1;
-    const pauseMs = this.#deaths <= 1 ? 0 : Math.min(50 * 2 ** this.#deaths, PAUSE_MAX_MS);
-    log.error({ how: text, pauseMs }, "the serving process died, starting another one");
+    this.#lastDeath = `${new Date().toISOString()} ${how}`;
+    this.#deaths = Date.now() - this.#servingSince > WELL_MS ? 0 : this.#deaths + 1;
+    const pauseMs = this.#deaths === 0 ? 0 : Math.min(50 * 2 ** this.#deaths, PAUSE_MAX_MS);
+    log.error({ how, pauseMs }, "the serving process died, starting another one");
     setTimeout(() => {
-      this.#succeed();
+      this.#succeed(ServerHandle.start(this.#device, this.#program));
     }, pauseMs);
+  }
+
+  #succeed(server: ServerHandle): void {
+    if (this.#negotiated === undefined || this.#volume === undefined) return;
+    this.#look(server);
+    const after = { negotiated: this.#negotiated, sid: this.#volume.sid };
+    const config = { ...this.#config, folder: this.#folder };
+    void server.send({ kind: "succeed", config, after });
+  }
+
+  /**
+   * Hands the mount over to another serving process, such as one of a newer version.
+   *
+   * @throws Error when that does not come up; the old one goes on then
+   */
+  async #replace(program: string): Promise<void> {
+    const old = this.#server;
+    const next = ServerHandle.start(this.#device, program);
+    await next.prepared();
+    // From here on nobody starts a successor but this method.
+    this.#server = undefined;
+    await old?.send({ kind: "leave" });
+    await Promise.race([old?.death(), sleep(HANDOVER_MS, undefined, { ref: false })]);
+    old?.kill();
+    await old?.death();
+    const before = this.#program;
+    this.#program = program;
+    this.#succeed(next);
+    try {
+      await next.serving();
+    } catch (error) {
+      // Its death has started a successor already; that one is of the old program.
+      this.#program = before;
+      throw error;
+    }
   }
 
   async #end(): Promise<void> {
@@ -182,12 +239,5 @@ export class Supervisor {
     this.#control?.close();
     await removeSharedFolder(mountpoint);
     forgetControl(mountpoint);
-  }
-
-  #succeed(): void {
-    const server = this.#startServer();
-    const sid = this.#volume?.sid ?? "0";
-    const after = { negotiated: this.#agreed(), sid };
-    server.send({ kind: "open", config: { ...this.#config, folder: this.#folder }, after });
   }
 }

@@ -13,6 +13,7 @@ import type {
   Range,
   WriteHow,
 } from "./file-system.ts";
+import type { OpenHandle } from "./handle-table.ts";
 import { makeFile } from "./names.ts";
 import { requireWritable, squashed, type VfsParts } from "./parts.ts";
 
@@ -30,10 +31,14 @@ const NO_ONE = { uid: 0, gid: 0, pid: 0 };
 export class Files {
   readonly #parts: VfsParts;
   readonly #handles = new Map<bigint, FileHandle>();
-  #last = 0n;
 
   constructor(parts: VfsParts) {
     this.#parts = parts;
+  }
+
+  /** Takes over what a process before had open. */
+  restore(handles: readonly OpenHandle[]): void {
+    for (const { fh, ino, flags } of handles) this.#register(fh, ino, flags);
   }
 
   async create(
@@ -92,14 +97,19 @@ export class Files {
   }
 
   #opened(ino: Ino, attr: Attr, flags: number): OpenedFile {
-    const { data, known, meta } = this.#parts;
-    const fh = ++this.#last;
-    this.#handles.set(fh, { ino, reader: data.openHandle(ino), flags });
-    meta.openFiles.opened(ino);
-    data.opened(ino);
+    const { data, handles, known } = this.#parts;
+    const fh = handles.opened(ino, flags);
+    this.#register(fh, ino, flags);
     const directIo = (flags & O_APPEND) !== 0;
     const unwritten = data.pendingMtime(ino) !== undefined;
     return { fh, keepCache: unwritten || known.sameData(ino, attr), directIo };
+  }
+
+  #register(fh: bigint, ino: Ino, flags: number): void {
+    const { data, meta } = this.#parts;
+    this.#handles.set(fh, { ino, reader: data.openHandle(ino), flags });
+    meta.openFiles.opened(ino);
+    data.opened(ino);
   }
 
   read(ino: Ino, fh: bigint, offset: number, size: number): Maybe<readonly Uint8Array[]> {
@@ -161,7 +171,8 @@ export class Files {
     const handle = this.#handles.get(fh);
     if (handle === undefined) return undefined;
     this.#handles.delete(fh);
-    const { data, meta } = this.#parts;
+    const { data, handles, meta } = this.#parts;
+    handles.closed(fh);
     data.closeHandle(handle.reader);
     if (!meta.openFiles.closed(ino)) {
       data.closed(ino);

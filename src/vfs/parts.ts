@@ -4,6 +4,7 @@ import type { Meta } from "../meta/meta.ts";
 import type { Attr, Caller, Ino } from "../meta/types.ts";
 import type { FileData } from "./file-data.ts";
 import type { KernelCaches, KnownAttr, KnownEntry } from "./file-system.ts";
+import type { HandleTable } from "./handle-table.ts";
 import type { Known } from "./known.ts";
 
 /** How a volume is shown. */
@@ -24,6 +25,7 @@ export interface VfsParts {
   readonly meta: Meta;
   readonly data: FileData;
   readonly known: Known;
+  readonly handles: HandleTable;
   readonly options: VfsOptions;
   kernel: KernelCaches | undefined;
 }

@@ -1,10 +1,10 @@
-import { FsError } from "../base/fs-error.ts";
 import type { Maybe } from "../base/maybe.ts";
 import type { Caller, Ino, RangeLock, VolumeUsage } from "../meta/types.ts";
 import * as attributes from "./attributes.ts";
 import { DirStream } from "./dir-stream.ts";
 import type * as fs from "./file-system.ts";
 import { Files } from "./files.ts";
+import type { OpenHandle } from "./handle-table.ts";
 import * as names from "./names.ts";
 import { real, requireWritable, shown, type VfsParts } from "./parts.ts";
 
@@ -13,11 +13,22 @@ export class Vfs implements fs.FileSystem {
   readonly #parts: VfsParts;
   readonly #files: Files;
   readonly #directories = new Map<bigint, DirStream>();
-  #lastDirectory = 0n;
+  /** Never one of a process before. */
+  #lastDirectory = BigInt(Date.now()) << 20n;
 
   constructor(parts: VfsParts) {
     this.#parts = parts;
     this.#files = new Files(parts);
+  }
+
+  /** Takes over what a process before had open, and what its session held. */
+  async restore(handles: readonly OpenHandle[]): Promise<void> {
+    this.#files.restore(handles);
+    const { meta } = this.#parts;
+    const { nameless, locked } = await meta.inherited();
+    for (const ino of locked) this.#locks.add(ino);
+    const closed = nameless.filter((ino) => !meta.openFiles.has(ino));
+    await Promise.all(closed.map((ino) => meta.forgetOpen(ino)));
   }
 
   lookup(caller: Caller, parent: Ino, name: Buffer): Maybe<fs.KnownEntry | fs.Absent> {
@@ -99,15 +110,19 @@ export class Vfs implements fs.FileSystem {
     this.#directories.set(fh, new DirStream(this.#parts, real(this.#parts, ino)));
     return fh;
   }
+  /** Opened in a process before: an offset says the same in each. */
+  #reopen(ino: Ino, fh: bigint): DirStream {
+    const stream = new DirStream(this.#parts, real(this.#parts, ino));
+    this.#directories.set(fh, stream);
+    return stream;
+  }
   readdir(
-    _ino: Ino,
+    ino: Ino,
     fh: bigint,
     from: fs.ReadFrom,
     emit: (entry: fs.ListedEntry) => boolean,
   ): Maybe<void> {
-    const stream = this.#directories.get(fh);
-    if (stream === undefined) throw new FsError("EBADF", `directory handle ${fh}`);
-    return stream.read(from, emit);
+    return (this.#directories.get(fh) ?? this.#reopen(ino, fh)).read(from, emit);
   }
   releasedir(_ino: Ino, fh: bigint): Maybe<void> {
     this.#directories.delete(fh);

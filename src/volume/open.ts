@@ -15,6 +15,7 @@ import type { MountValues } from "../options/mount.ts";
 import { DataEngine } from "../vfs/data-engine.ts";
 import { NOTHING_JOURNALED, readJournal } from "../vfs/dirty-journal.ts";
 import type { KernelCaches } from "../vfs/file-system.ts";
+import { HandleTable, readHandles } from "../vfs/handle-table.ts";
 import { Known } from "../vfs/known.ts";
 import { shown, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
@@ -27,11 +28,18 @@ export interface OpenVolumeOptions {
   readonly values: MountValues;
   readonly readOnly: boolean;
   /** The session of a process before, which is taken over. */
-  readonly sid?: bigint | undefined;
+  readonly after?: Predecessor | undefined;
   /** Where a process that takes over finds what is not stored yet: a folder in memory. */
   readonly folder: string;
   /** The volume was destroyed or replaced: unmount. */
   readonly gone: (reason: string) => void;
+}
+
+/** The process that served the mount before. */
+export interface Predecessor {
+  readonly sid: bigint;
+  /** `lastNotice` of the file system it served. */
+  readonly lastNotice: string | undefined;
 }
 
 /** A volume that is ready to be shown by a kernel adapter, a gateway or a test. */
@@ -39,6 +47,8 @@ export interface OpenedVolume {
   readonly vfs: Vfs;
   readonly format: Format;
   readonly sid: bigint;
+  /** The last notice seen: a successor that begins there misses nothing. */
+  lastNotice(): string | undefined;
   /** Who tells the kernel that something is stale; before it is set nothing was handed out. */
   setKernel(kernel: KernelCaches): void;
 }
@@ -57,7 +67,7 @@ export async function openVolume(
   const meta = await openMeta(
     metaUrl,
     {
-      ...{ mountpoint: options.mountpoint, readOnly: options.readOnly, sid: options.sid },
+      ...{ mountpoint: options.mountpoint, readOnly: options.readOnly, ...options.after },
       ...{ noBgjob: values["no-bgjob"], heartbeatMs: values.heartbeat },
     },
     listenerOf(parts, options),
@@ -80,11 +90,12 @@ class Deferred {
 async function show(
   meta: Meta,
   deferred: Deferred,
-  { values, readOnly, folder, sid }: OpenVolumeOptions,
+  { values, readOnly, folder, after }: OpenVolumeOptions,
 ): Promise<OpenedVolume> {
   const { format } = meta;
-  const journaled = sid === undefined ? undefined : readJournal(folder);
-  const spool = new Spool(join(folder, "spool"), { keep: journaled !== undefined });
+  const journaled = after === undefined ? NOTHING_JOURNALED : readJournal(folder);
+  const handles = after === undefined ? [] : readHandles(join(folder, "handles"));
+  const spool = new Spool(join(folder, "spool"), { keep: after !== undefined });
   const storage = storageSettings(format, values);
   deferred.limits = storage.limits;
   const store = await openStore(format, values, { storage, spoolFd: spool.fd });
@@ -109,6 +120,7 @@ async function show(
   );
   const parts: VfsParts = {
     ...{ meta, data, known, kernel: undefined },
+    handles: new HandleTable(join(folder, "handles"), handles),
     options: {
       readOnly,
       root: values.subdir === undefined ? ROOT_INO : await resolve(meta, values.subdir),
@@ -117,9 +129,12 @@ async function show(
     },
   };
   deferred.vfs = parts;
-  await data.restore(journaled ?? NOTHING_JOURNALED);
+  const vfs = new Vfs(parts);
+  await data.restore(journaled);
+  if (after !== undefined) await vfs.restore(handles);
   return {
-    ...{ vfs: new Vfs(parts), format, sid: meta.sid },
+    ...{ vfs, format, sid: meta.sid },
+    lastNotice: () => meta.lastNotice,
     setKernel(kernel) {
       parts.kernel = kernel;
       known.kernel = kernel;

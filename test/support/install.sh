@@ -51,11 +51,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
 
-# A link leads to another checkout's packages, which npm would empty first.
+# A link leads to another checkout's packages, which npm would empty first. Else by content: a checkout makes every file new.
+installed=node_modules/.installed-lock.json
 if [ -L node_modules ]; then
   [ -x node_modules/.bin/node ] || { echo "node_modules leads to a folder without packages" >&2; exit 1; }
-elif ! [ -x node_modules/.bin/node ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+elif ! [ -x node_modules/.bin/node ] || ! cmp -s package-lock.json $installed; then
   npm ci --no-audit --no-fund --loglevel=error
+  cp package-lock.json $installed
 fi
 [ "$want" = test ] || exit 0
 

@@ -6,6 +6,7 @@ import type {
   Copied,
   DirBatch,
   FilePosition,
+  Inherited,
   Meta,
   Removed,
   Rename,
@@ -19,6 +20,7 @@ import type { MetaContext } from "./context.ts";
 import * as creating from "./create.ts";
 import * as data from "./data.ts";
 import { flock } from "./flock.ts";
+import { inherited } from "./inherited.ts";
 import { getlk, setlk } from "./plock.ts";
 import * as reading from "./lookup.ts";
 import type { Notices } from "./notices.ts";
@@ -133,6 +135,9 @@ export class RedisMeta implements Meta {
   }
   statfs(): Promise<types.VolumeUsage> {
     return statfs(this.#context);
+  }
+  inherited(): Promise<Inherited> {
+    return inherited(this.#context);
   }
   forgetOpen(ino: Ino): Promise<void> {
     return forgetOpen(this.#context, ino);

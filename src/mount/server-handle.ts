@@ -1,0 +1,156 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { log } from "../base/log.ts";
+import { childEnvironment } from "./child-environment.ts";
+import { linkTo, type Link } from "./link.ts";
+import type { OpenedMessage, ToServer, ToSupervisor } from "./messages.ts";
+
+/** A serving process as its supervisor sees it: what it says, whether it lives, whether it still answers. */
+
+export const SERVE_PROGRAM = fileURLToPath(new URL("serve.ts", import.meta.url));
+
+const PING_MS = 1000;
+/** Its event loop stood still for so long: it is replaced. A slow store does not hold it up. */
+const HUNG_MS = 8000;
+
+/** How a serving process ended. */
+export interface Death {
+  /** It had said that it is unmounted and everything is stored. */
+  readonly done: boolean;
+  readonly how: string;
+}
+
+export class ServerHandle {
+  /** 0 where it could not even be started. */
+  readonly pid: number;
+  readonly #link: Link<ToServer, ToSupervisor>;
+  readonly #opened = Promise.withResolvers<OpenedMessage>();
+  readonly #serving = Promise.withResolvers<void>();
+  readonly #prepared = Promise.withResolvers<void>();
+  readonly #death = Promise.withResolvers<Death>();
+  readonly #timer: NodeJS.Timeout;
+  #heard = performance.now();
+  #asked = false;
+  #done = false;
+  #hung = false;
+
+  /** Starts one. `device`: the descriptor of /dev/fuse. */
+  static start(device: number, program = SERVE_PROGRAM): ServerHandle {
+    const child = spawn(process.execPath, [program], {
+      // Twice: its pipe handle closes its own. A group of its own, so that a terminal's signals pass it by.
+      stdio: ["ignore", "inherit", "inherit", device, device, "ipc"],
+      env: childEnvironment(),
+      detached: true,
+    });
+    const handle = new ServerHandle(linkTo(child), child.pid ?? 0);
+    handle.#watch(child);
+    return handle;
+  }
+
+  /** The one that started this process, after the supervisor before had died. */
+  static parent(pid: number): ServerHandle {
+    const handle = new ServerHandle(linkTo<ToServer, ToSupervisor>(process), pid);
+    handle.#link.onEnd(() => {
+      handle.#died("its channel ended");
+    });
+    handle.#serving.resolve();
+    return handle;
+  }
+
+  private constructor(link: Link<ToServer, ToSupervisor>, pid: number) {
+    this.pid = pid;
+    this.#link = link;
+    for (const { promise } of [this.#opened, this.#serving, this.#prepared]) {
+      promise.catch(() => undefined);
+    }
+    link.onMessage((message) => {
+      this.#took(message);
+    });
+    this.#timer = setInterval(() => {
+      this.#ping();
+    }, PING_MS);
+    this.#timer.unref();
+  }
+
+  /** Told everything it says, besides what the methods below wait for. */
+  onMessage(take: (message: ToSupervisor) => void): void {
+    this.#link.onMessage(take);
+  }
+
+  /** What the volume is, once it is open. @throws Error in one sentence why it cannot be opened */
+  opened(): Promise<OpenedMessage> {
+    return this.#opened.promise;
+  }
+
+  /** @throws Error when it ended before */
+  serving(): Promise<void> {
+    return this.#serving.promise;
+  }
+
+  /** Its program is loaded. @throws Error when it ended before */
+  prepared(): Promise<void> {
+    return this.#prepared.promise;
+  }
+
+  death(): Promise<Death> {
+    return this.#death.promise;
+  }
+
+  async send(message: ToServer): Promise<void> {
+    await this.#link.send(message);
+  }
+
+  kill(): void {
+    if (this.pid === 0) return;
+    try {
+      process.kill(this.pid, "SIGKILL");
+    } catch {
+      // It is gone already; its channel tells so.
+    }
+  }
+
+  #watch(child: ChildProcess): void {
+    child.once("error", (error) => {
+      this.#died(error.message);
+    });
+    child.once("exit", (code, signal) => {
+      this.#died(signal ?? `exit status ${code}`);
+    });
+  }
+
+  #took(message: ToSupervisor): void {
+    this.#heard = performance.now();
+    this.#asked = false;
+    if (message.kind === "opened") this.#opened.resolve(message);
+    else if (message.kind === "serving") this.#serving.resolve();
+    else if (message.kind === "prepared") this.#prepared.resolve();
+    else if (message.kind === "failed") this.#fail(new Error(message.message));
+    else if (message.kind === "ended") this.#done = true;
+  }
+
+  #died(text: string): void {
+    clearInterval(this.#timer);
+    const how = this.#hung ? `${text}, it did not answer for ${HUNG_MS / 1000} s` : text;
+    this.#fail(new Error(`The serving process ended: ${how}`));
+    this.#death.resolve({ done: this.#done, how });
+  }
+
+  #fail(error: Error): void {
+    this.#opened.reject(error);
+    this.#serving.reject(error);
+    this.#prepared.reject(error);
+  }
+
+  /** A supervisor that was itself stopped has heard nothing: it asks first. */
+  #ping(): void {
+    if (this.#asked && performance.now() - this.#heard > HUNG_MS) {
+      log.error({ pid: this.pid }, "the serving process hangs, it is replaced");
+      this.#hung = true;
+      this.kill();
+      return;
+    }
+    if (!this.#asked) this.#heard = performance.now();
+    this.#asked = true;
+    void this.#link.send({ kind: "ping" });
+  }
+}
