@@ -23,7 +23,8 @@ export function addOptions(command: Command, table: OptionTable): Command {
 
 function optionOf(name: string, spec: OptionSpec<unknown>): Option {
   const long = name.length === 1 ? `-${name}` : `--${name}`;
-  const flags = spec.value === undefined ? long : `${long} <${spec.value}>`;
+  const names = spec.short === undefined ? long : `-${spec.short}, ${long}`;
+  const flags = spec.value === undefined ? names : `${names} <${spec.value}>`;
   const option = new Option(
     flags,
     spec.shown === undefined ? spec.help : `${spec.help} (default ${spec.shown})`,

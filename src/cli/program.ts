@@ -4,6 +4,8 @@ import { VERSION } from "../base/version.ts";
 import { configCommand } from "./commands/config.ts";
 import { destroyCommand } from "./commands/destroy.ts";
 import { formatCommand } from "./commands/format.ts";
+import { fsckCommand } from "./commands/fsck.ts";
+import { gcCommand } from "./commands/gc.ts";
 import { mountCommand } from "./commands/mount.ts";
 import { statusCommand } from "./commands/status.ts";
 import { umountCommand } from "./commands/umount.ts";
@@ -24,7 +26,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .exitOverride()
     .configureOutput(QUIET);
   const groups: Readonly<Record<string, readonly Command[]>> = {
-    "ADMIN:": [formatCommand(), configCommand(), destroyCommand()],
+    "ADMIN:": [formatCommand(), configCommand(), destroyCommand(), gcCommand(), fsckCommand()],
     "INSPECTOR:": [statusCommand()],
     "SERVICE:": [mountCommand(), umountCommand()],
     "TOOL:": [versionCommand()],

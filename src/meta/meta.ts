@@ -105,6 +105,10 @@ export interface Meta {
   inherited(): Promise<Inherited>;
   /** The last handle of an inode was closed here: deletes it when it has no name any more. */
   forgetOpen(ino: Ino): Promise<void>;
+  /** Does now what is done hourly in the background: expired trash and slices, deletions that were interrupted. */
+  cleanUp(signal?: AbortSignal): Promise<CleanedUp>;
+  /** Deletes the first `chunks` chunks of an inode that is gone. */
+  deleteLeftOver(ino: Ino, chunks: number): Promise<void>;
   /** Ends the session: locks, sustained inodes, connections. */
   close(): Promise<void>;
 }
@@ -172,6 +176,14 @@ export interface Copied {
   readonly copied: number;
   /** Of the file written to. */
   readonly attr: Attr;
+}
+
+/** How much was cleaned up: deleted files, slices without references, names in expired trash, trees that were cut off. */
+export interface CleanedUp {
+  readonly files: number;
+  readonly slices: number;
+  readonly removed: number;
+  readonly detached: number;
 }
 
 /** One chunk of a compaction. */

@@ -1,4 +1,4 @@
-import pLimit from "p-limit";
+import { BoundedWork } from "../base/bounded-work.ts";
 import { eraseMetadata } from "../meta/redis/format-store.ts";
 import { openFormat } from "../meta/redis/open.ts";
 import { listSessions } from "../meta/redis/session-status.ts";
@@ -48,20 +48,17 @@ export async function destroyVolume(
     try {
       const counter = progress.count("objects deleted");
       const deleted = { objects: 0, bytes: 0 };
-      const limit = pLimit(DELETES_AT_ONCE);
-      const underWay = new Set<Promise<void>>();
+      const deletions = new BoundedWork(DELETES_AT_ONCE);
       for await (const { key, size } of storage.list("")) {
         signal?.throwIfAborted();
-        const deleting = limit(() => storage.delete(key)).then(() => {
-          underWay.delete(deleting);
+        await deletions.start(async () => {
+          await storage.delete(key);
           counter.add(1, size);
           deleted.objects++;
           deleted.bytes += size;
         });
-        underWay.add(deleting);
-        if (underWay.size >= DELETES_AT_ONCE * 2) await Promise.race(underWay);
       }
-      await Promise.all(underWay);
+      await deletions.idle();
       counter.end();
       await storage.removeAbandoned(new Date());
       await eraseMetadata(client);

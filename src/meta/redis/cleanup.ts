@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../../base/log.ts";
 import { TRASH_INO, TYPE_DIRECTORY } from "../limits.ts";
+import type { CleanedUp } from "../meta.ts";
 import type { Caller, Ino } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { readdir } from "./lookup.ts";
@@ -17,8 +18,10 @@ import { callScript } from "./scripts.ts";
 const HOUR = 3600;
 /** Part of its period after which a job may be claimed again. */
 const CLAIM_PART = 0.9;
-/** Removals and deletions of a job in a second. */
+/** Removals and deletions of an hourly job in a second. */
 const WORK_PER_SECOND = 500;
+/** What was removed at the end of an hour lies in its folder too. */
+const TRASH_HOUR = 1;
 const SCAN = 1000;
 const DETACHED_HOURS = 24;
 const ROOT_USER: Caller = { uid: 0, gid: 0, pid: 0 };
@@ -30,7 +33,7 @@ export async function forgetOpen(context: MetaContext, ino: Ino, sid = context.s
 
 /** Does the hourly jobs that nobody else did, until the signal aborts. */
 export async function hourlyJobs(context: MetaContext, signal: AbortSignal): Promise<void> {
-  const job = new Job(context, signal);
+  const job = new Job(context, signal, { perSecond: WORK_PER_SECOND, graceHours: 1 });
   const jobs: [string, () => Promise<void>][] = [
     ["lastCleanupFiles", () => job.deletedFiles()],
     ["nextCleanupSlices", () => job.lostSlices()],
@@ -47,32 +50,55 @@ export async function hourlyJobs(context: MetaContext, signal: AbortSignal): Pro
   }
 }
 
+/** Does all of them now, as quickly as it goes. */
+export async function cleanUpNow(
+  context: MetaContext,
+  signal = new AbortController().signal,
+): Promise<CleanedUp> {
+  const job = new Job(context, signal, { perSecond: Infinity, graceHours: 0 });
+  await job.trash();
+  await job.deletedFiles();
+  await job.lostSlices();
+  return job.counts;
+}
+
 async function claim(context: MetaContext, key: string): Promise<boolean> {
   const now = Math.floor(Date.now() / 1000);
   return integer(await callScript(context.client, "claim", [key], [now, CLAIM_PART * HOUR])) === 1;
 }
 
+interface JobPace {
+  readonly perSecond: number;
+  /** What became due lately is left to whoever is at it. */
+  readonly graceHours: number;
+}
+
 class Job {
+  readonly counts = { files: 0, slices: 0, removed: 0, detached: 0 };
   readonly #context: MetaContext;
   readonly #signal: AbortSignal;
+  readonly #how: JobPace;
   #started = Date.now();
   #done = 0;
 
-  constructor(context: MetaContext, signal: AbortSignal) {
+  constructor(context: MetaContext, signal: AbortSignal, how: JobPace) {
     this.#context = context;
     this.#signal = signal;
+    this.#how = how;
   }
 
   /** Files whose deletion was interrupted. */
   async deletedFiles(): Promise<void> {
     const { client, deletions } = this.#context;
-    const before = Math.floor(Date.now() / 1000) - HOUR;
+    const before = Math.floor(Date.now() / 1000) - this.#how.graceHours * HOUR;
     for (;;) {
       const found = await client.zrangebyscore("delfiles", "-inf", before, "LIMIT", 0, SCAN);
       for (const member of found) {
         await this.#pace();
         const [ino = "", length = ""] = member.split(":");
-        if (length !== "") await deletions.file(BigInt(ino), Number(length));
+        if (length === "") continue;
+        await deletions.file(BigInt(ino), Number(length));
+        this.counts.files++;
       }
       if (found.length < SCAN || found.every((member) => !member.includes(":"))) return;
     }
@@ -93,6 +119,7 @@ class Job {
         if (references >= 0 || id === undefined) continue;
         await this.#pace();
         await deletions.slice(BigInt(id), Number(size));
+        this.counts.slices++;
       }
       if (zeros.length > 0) await callScript(client, "dropzero", ["sliceRef"], zeros);
     } while (cursor !== "0");
@@ -106,7 +133,8 @@ class Job {
   }
 
   async #expiredFolders(): Promise<void> {
-    const edge = Date.now() - (24 * this.#context.format().TrashDays + 2) * HOUR * 1000;
+    const hours = 24 * this.#context.format().TrashDays + TRASH_HOUR + this.#how.graceHours;
+    const edge = Date.now() - hours * HOUR * 1000;
     let cursor = "0";
     do {
       const batch = await readdir(this.#context, TRASH_INO, cursor, false);
@@ -134,6 +162,7 @@ class Job {
         await this.#pace();
         const gone = await callScript(client, "delayedslices", ["delSlices", "sliceRef"], [field]);
         await deletions.slices(list(gone).map(text));
+        this.counts.slices += list(gone).length / 2;
       }
     } while (cursor !== "0");
   }
@@ -144,6 +173,7 @@ class Job {
     for (const ino of await client.zrangebyscore("detachedNodes", "-inf", edge)) {
       await this.#empty(BigInt(ino));
       await answers.change("detached", ["detachedNodes", `i${ino}`, `d${ino}`, `x${ino}`], [ino]);
+      this.counts.detached++;
     }
   }
 
@@ -166,6 +196,7 @@ class Job {
     await this.#pace();
     try {
       await remove(this.#context, ROOT_USER, removal);
+      this.counts.removed++;
     } catch (error) {
       if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
     }
@@ -175,7 +206,7 @@ class Job {
   async #pace(): Promise<void> {
     this.#signal.throwIfAborted();
     this.#done++;
-    const early = (this.#done * 1000) / WORK_PER_SECOND - (Date.now() - this.#started);
+    const early = (this.#done * 1000) / this.#how.perSecond - (Date.now() - this.#started);
     if (early > 100) await sleep(early, undefined, { signal: this.#signal });
     if (early < -1000) [this.#started, this.#done] = [Date.now(), 0];
   }

@@ -3,6 +3,7 @@ import type { Format } from "../format.ts";
 import type {
   Changed,
   ChunkReplacement,
+  CleanedUp,
   Copied,
   DirBatch,
   FilePosition,
@@ -14,7 +15,8 @@ import type {
   Trust,
 } from "../meta.ts";
 import type * as types from "../types.ts";
-import { forgetOpen } from "./cleanup.ts";
+import { CHUNK_SIZE } from "../limits.ts";
+import { cleanUpNow, forgetOpen } from "./cleanup.ts";
 import { compactChunks } from "./compact.ts";
 import type { MetaContext } from "./context.ts";
 import * as creating from "./create.ts";
@@ -141,6 +143,12 @@ export class RedisMeta implements Meta {
   }
   forgetOpen(ino: Ino): Promise<void> {
     return forgetOpen(this.#context, ino);
+  }
+  cleanUp(signal?: AbortSignal): Promise<CleanedUp> {
+    return cleanUpNow(this.#context, signal);
+  }
+  deleteLeftOver(ino: Ino, chunks: number): Promise<void> {
+    return this.#context.deletions.file(ino, chunks * CHUNK_SIZE);
   }
   close(): Promise<void> {
     return this.#close();
