@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { readRequests, writeReply, type DeviceDescriptors } from "./channel.ts";
 import { Dispatcher, type Reply } from "./dispatch.ts";
 import type { Operations } from "./operations.ts";
+import type { UnderWay } from "./under-way.ts";
 
 /**
  * A mounted file system from its first request to its last. Answers come in any order; each carries the number of its
@@ -10,13 +11,15 @@ import type { Operations } from "./operations.ts";
 export class FuseSession {
   readonly #device: DeviceDescriptors;
   readonly #dispatcher: Dispatcher;
-  #underWay = 0;
+  readonly #underWay: UnderWay;
+  #unanswered = 0;
   #idle = Promise.withResolvers<void>();
   readonly #leaving = new AbortController();
 
-  constructor(device: DeviceDescriptors, fs: Operations) {
+  constructor(device: DeviceDescriptors, fs: Operations, underWay: UnderWay) {
     this.#device = device;
     this.#dispatcher = new Dispatcher(fs);
+    this.#underWay = underWay;
   }
 
   /** Serves until the file system is unmounted and everything is answered. */
@@ -34,7 +37,7 @@ export class FuseSession {
   }
 
   async #answered(): Promise<void> {
-    if (this.#underWay > 0) await this.#idle.promise;
+    if (this.#unanswered > 0) await this.#idle.promise;
   }
 
   #take(request: Buffer): void {
@@ -47,10 +50,12 @@ export class FuseSession {
   #answerLater(reply: Promise<Reply>, request: Buffer): void {
     const low = request.readUInt32LE(8);
     const high = request.readUInt32LE(12);
-    this.#underWay++;
+    const task = this.#underWay.begin(request);
+    this.#unanswered++;
     void reply.then((answer) => {
       if (answer !== undefined) this.#answer(answer, low, high);
-      if (--this.#underWay > 0) return;
+      if (task !== undefined) this.#underWay.end(task);
+      if (--this.#unanswered > 0) return;
       this.#idle.resolve();
       this.#idle = Promise.withResolvers();
     });

@@ -41,6 +41,8 @@ export interface Meta {
   lookup(parent: Ino, name: Buffer): Promise<Entry>;
   /** @throws FsError ENOENT */
   getattr(ino: Ino): Promise<Attr>;
+  /** The same for many inodes; undefined for those that are gone. */
+  getattrs(inodes: readonly Ino[]): Promise<(Attr | undefined)[]>;
   /** @throws FsError EPERM, ENOENT */
   setattr(caller: Caller, ino: Ino, change: AttrChange): Promise<Attr>;
 
@@ -86,6 +88,8 @@ export interface Meta {
   fallocate(ino: Ino, mode: number, offset: number, length: number): Promise<Attr>;
   copyRange(from: FilePosition, to: FilePosition, length: number): Promise<Copied>;
 
+  /** All of an inode, names as Latin-1; undefined where there are too many to hand over at once. */
+  xattrs(ino: Ino): Promise<Map<string, Buffer> | undefined>;
   getxattr(ino: Ino, name: Buffer): Promise<Buffer>;
   listxattr(ino: Ino): Promise<Buffer[]>;
   /** `flags`: 0, XATTR_CREATE 1, XATTR_REPLACE 2. */
@@ -210,14 +214,20 @@ export interface Notice {
   readonly slices: readonly Ino[];
   /** Inodes whose extended attributes changed. */
   readonly xattrs: readonly Ino[];
+  /** Directories of which names changed, nobody knows which. */
+  readonly directories: readonly Ino[];
+  /** Inodes that somebody changed who announces nothing: whether their data changed their attributes tell. */
+  readonly unexplained: readonly Ino[];
 }
 
 /** What a mount gives to `openMeta`, to be told. Called in the event loop; must not throw. */
 export interface MetaListener {
   /** Another session changed something. */
   changed(notice: Notice): void;
-  /** `trust` changed. Whatever was kept is to be dropped, except when it went from `short` or `none` to `long`. */
+  /** `trust` changed: whatever was kept is to be dropped. */
   trustChanged(trust: Trust): void;
+  /** For a moment nothing was heard; notices were read afterwards, but not what clients did that announce nothing. */
+  interrupted?(): void;
   /** No chunk refers to this slice any more: its objects are to be deleted. A rejection leaves it for a later job. */
   deleteSlice(id: bigint, size: number): Promise<void>;
   /** Somebody changed the volume's settings: `Meta.format` has them now. */

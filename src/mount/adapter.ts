@@ -13,6 +13,7 @@ import {
   FATTR_MTIME_NOW,
   FATTR_SIZE,
   FATTR_UID,
+  FOPEN_CACHE_DIR,
   FOPEN_DIRECT_IO,
   FOPEN_KEEP_CACHE,
   FUSE_RELEASE_FLOCK_UNLOCK,
@@ -39,6 +40,7 @@ import type {
   KnownEntry,
   ListedEntry,
   LockRequest,
+  OpenedDirectory,
   OpenedFile,
   SetAttr,
 } from "../vfs/file-system.ts";
@@ -150,8 +152,7 @@ function filesOf(
 
 function directoriesOf(fs: FileSystem): Part<"opendir" | "readdir" | "releasedir" | "fsyncdir"> {
   return {
-    opendir: (header) =>
-      then(fs.opendir(callerOf(header), header.nodeid), (fh) => ({ fh, openFlags: 0 })),
+    opendir: (header) => then(fs.opendir(callerOf(header), header.nodeid), opendirOut),
     readdir: (header, { fh, offset, reply }) =>
       fs.readdir(header.nodeid, fh, { offset, plus: reply.plus }, (entry) => list(reply, entry)),
     releasedir: (header, { fh }) => fs.releasedir(header.nodeid, fh),
@@ -209,6 +210,11 @@ function attrOut({ ino, attr, attrTtlMs }: KnownAttr): AttrOut {
 
 function openOut({ fh, keepCache, directIo }: OpenedFile): OpenOut {
   const openFlags = (keepCache ? FOPEN_KEEP_CACHE : 0) | (directIo ? FOPEN_DIRECT_IO : 0);
+  return { fh, openFlags };
+}
+
+function opendirOut({ fh, cacheListing, keepListing }: OpenedDirectory): OpenOut {
+  const openFlags = (cacheListing ? FOPEN_CACHE_DIR : 0) | (keepListing ? FOPEN_KEEP_CACHE : 0);
   return { fh, openFlags };
 }
 

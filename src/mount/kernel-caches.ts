@@ -4,15 +4,16 @@ import type { KernelCaches } from "../vfs/file-system.ts";
 /** Tells the kernel what is stale, in the file system's words. */
 export function kernelCaches(notifier: KernelNotifier): KernelCaches {
   return {
-    attrChanged(ino) {
-      notifier.dropAttributes(ino);
+    attrChanged(ino, via) {
+      if (notifier.dropAttributes(ino) || via === undefined) return;
+      notifier.dropAttributesLater(ino, via.parent);
     },
     dataChanged(ino) {
-      notifier.dropAttributes(ino);
       notifier.dropPages(ino);
     },
-    entryChanged(parent, name) {
-      notifier.expireEntry(parent, name);
+    entryChanged(parent, name, gone) {
+      notifier.dropEntry(parent, name, gone);
     },
+    settled: () => notifier.settled(),
   };
 }

@@ -4,6 +4,7 @@ import { log } from "../base/log.ts";
 import { has, type Negotiated } from "../fuse/init.ts";
 import { KernelNotifier } from "../fuse/notify.ts";
 import { FuseSession } from "../fuse/session.ts";
+import { UnderWay } from "../fuse/under-way.ts";
 import { openVolume, type OpenedVolume, type Predecessor } from "../volume/open.ts";
 import { operationsOf } from "./adapter.ts";
 import { kernelCaches } from "./kernel-caches.ts";
@@ -110,12 +111,14 @@ class Server {
     const volume = this.#volume;
     if (volume === undefined) throw new Error("Asked to serve before a volume was opened");
     this.#negotiated = negotiated;
+    const underWay = new UnderWay();
     const notifier = new KernelNotifier(DEVICE.replies, {
       expireOnly: has(negotiated, "HAS_EXPIRE_ONLY"),
+      underWay,
     });
     volume.setKernel(kernelCaches(notifier));
     this.#keepLastNotice(volume);
-    const session = new FuseSession(DEVICE, operationsOf(volume.vfs));
+    const session = new FuseSession(DEVICE, operationsOf(volume.vfs), underWay);
     this.#session = session;
     const served = session.serve();
     begun(notifier);

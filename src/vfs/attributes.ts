@@ -3,6 +3,7 @@ import type { Maybe } from "../base/maybe.ts";
 import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from "../meta/limits.ts";
 import type { Attr, AttrChange, Caller, Ino } from "../meta/types.ts";
 import type { KnownAttr, SetAttr, SetXattr } from "./file-system.ts";
+import type { Xattrs } from "./known-xattrs.ts";
 import { attrOut, real, requireWritable, sawAttr, squashed, type VfsParts } from "./parts.ts";
 
 /** Attributes and extended attributes. */
@@ -10,12 +11,12 @@ import { attrOut, real, requireWritable, sawAttr, squashed, type VfsParts } from
 export function getattr(parts: VfsParts, shownIno: Ino): Maybe<KnownAttr> {
   const ino = real(parts, shownIno);
   const attr = parts.known.attr(ino);
-  if (attr !== undefined) return attrOut(parts, ino, attr, parts.known.lifetimeMs);
+  if (attr !== undefined) return attrOut(parts, ino, attr, parts.known.attrs.give(ino));
   return ask(parts, ino);
 }
 
 async function ask(parts: VfsParts, ino: Ino): Promise<KnownAttr> {
-  const mark = parts.known.mark(ino);
+  const mark = parts.known.mark();
   const attr = await parts.meta.getattr(ino);
   sawAttr(parts, ino, attr);
   return attrOut(parts, ino, attr, parts.known.keepAttr(ino, attr, mark));
@@ -39,7 +40,7 @@ export async function setattr(
   const who = squashed(parts, caller);
   // What is committed later must not overwrite times or a length that are set now.
   await parts.data.flush(ino);
-  const mark = parts.known.mark(ino);
+  const mark = parts.known.mark();
   let attr: Attr | undefined;
   if (size !== undefined)
     attr = await truncate(parts, who, ino, { size, kill: change.killSuidGid === true });
@@ -85,12 +86,29 @@ const ACL_NAMES = ["system.posix_acl_access", "system.posix_acl_default"];
 
 export async function getxattr(parts: VfsParts, ino: Ino, name: Buffer): Promise<Buffer> {
   requireXattrs(parts, name, "ENODATA");
-  return parts.meta.getxattr(real(parts, ino), name);
+  const values = await xattrsOf(parts, real(parts, ino));
+  if (values === undefined) return parts.meta.getxattr(real(parts, ino), name);
+  const value = values.get(name.toString("latin1"));
+  if (value === undefined) throw new FsError("ENODATA", "getxattr");
+  return value;
+}
+
+/** All that an inode has, asked for once; undefined where that is too much to keep. */
+async function xattrsOf(parts: VfsParts, ino: Ino): Promise<Xattrs | undefined> {
+  const { known, meta } = parts;
+  const kept = known.xattrs.get(ino);
+  if (kept !== undefined) return kept;
+  const mark = known.mark();
+  const values = await meta.xattrs(ino);
+  if (values !== undefined) known.xattrs.learn(ino, values, mark);
+  return values;
 }
 
 export async function listxattr(parts: VfsParts, ino: Ino): Promise<Buffer[]> {
   if (!parts.options.xattrs) throw new FsError("EOPNOTSUPP", "listxattr");
-  return parts.meta.listxattr(real(parts, ino));
+  const values = await xattrsOf(parts, real(parts, ino));
+  if (values === undefined) return parts.meta.listxattr(real(parts, ino));
+  return [...values.keys()].map((name) => Buffer.from(name, "latin1"));
 }
 
 export async function setxattr(
@@ -104,13 +122,17 @@ export async function setxattr(
   if (name.length === 0 || how.flags > 2) throw new FsError("EINVAL", "setxattr");
   if (name.length > XATTR_NAME_MAX || how.value.length > XATTR_SIZE_MAX)
     throw new FsError("ERANGE", "setxattr");
+  const mark = parts.known.mark();
   await parts.meta.setxattr(real(parts, ino), name, how.value, how.flags);
+  parts.known.xattrs.change(real(parts, ino), name.toString("latin1"), how.value, mark);
 }
 
 export async function removexattr(parts: VfsParts, ino: Ino, name: Buffer): Promise<void> {
   requireWritable(parts, "removexattr");
   requireXattrs(parts, name, "EOPNOTSUPP");
+  const mark = parts.known.mark();
   await parts.meta.removexattr(real(parts, ino), name);
+  parts.known.xattrs.change(real(parts, ino), name.toString("latin1"), undefined, mark);
 }
 
 function requireXattrs(parts: VfsParts, name: Buffer, refusal: "ENODATA" | "EOPNOTSUPP"): void {

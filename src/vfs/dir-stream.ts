@@ -1,86 +1,191 @@
 import type { Maybe } from "../base/maybe.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
 import type { DirEntry, Ino } from "../meta/types.ts";
-import type { KnownEntry, ListedEntry, ReadFrom } from "./file-system.ts";
-import { entryOut, real, shown, type VfsParts } from "./parts.ts";
 import { attrOf } from "./attributes.ts";
+import type { KnownEntry, ListedEntry, ReadFrom } from "./file-system.ts";
+import {
+  DIRECTORY_MAX,
+  type DirectoryRecord,
+  type Listing,
+  type NameRecord,
+} from "./name-records.ts";
+import { entryOut, real, sawAttr, shown, type VfsParts } from "./parts.ts";
+
+/** An entry of a batch, and what is kept of it. */
+interface Listed {
+  readonly entry: DirEntry;
+  readonly record: NameRecord | undefined;
+}
 
 /** One batch of a listing: entries that have the numbers from `first` on. */
 interface Batch {
   readonly first: number;
   readonly cursor: string;
-  readonly entries: readonly DirEntry[];
+  readonly entries: readonly Listed[];
   readonly next: string;
-  /** Of the directory's notices, when it was asked for. */
-  readonly mark: number;
+}
+
+/** Where entries are read from, and how they are handed out. */
+interface Reading extends ReadFrom {
+  readonly emit: (entry: ListedEntry) => boolean;
 }
 
 /** `.` and `..` have the numbers 0 and 1. */
 const DOTS = 2;
 const FIRST = { first: DOTS, cursor: "0" };
+/**
+ * An offset is a number; in a listing from memory above it stands which one it counts in, and it is behind those when it is
+ * larger than any such listing. Programs of 32 bits take 31.
+ */
+const NUMBER_BITS = 18n;
+const NUMBER_MASK = (1n << NUMBER_BITS) - 1n;
+const BEHIND = 1n << 31n;
+/** Missing attributes are asked for that many entries ahead. */
+const AHEAD = 4096;
+
+function numberOf(offset: bigint): number {
+  return Number(offset >= BEHIND ? offset - BEHIND : offset & NUMBER_MASK);
+}
 
 function endOf(batch: Batch): number {
   return batch.first + batch.entries.length;
 }
 
 /**
- * An open directory. Entries are asked for in batches and only one is held; an offset is the number of an entry, and where
- * each batch began is remembered, so that a reader can go back. Names that a rehash of the server brings twice are told once.
+ * An open directory. Where all its names are known they are read from memory; else entries are asked for in batches of which
+ * one is held, where each began is remembered, and names that a rehash of the server brings twice are told once.
  */
 export class DirStream {
   readonly #parts: VfsParts;
   readonly #ino: Ino;
+  #listing: Listing | undefined;
+  /** So many of its names were looked at for missing attributes. */
+  #aheadUntil = 0;
   /** Where batches begin: number of the first entry and cursor. */
   #starts: { first: number; cursor: string }[] = [FIRST];
   /** The number each name was told with. */
   readonly #seen = new Map<string, number>();
   #batch: Batch | undefined;
+  /** What the batches brought so far; undefined when not all of it could be kept. */
+  #collected: { directory: DirectoryRecord; changes: number; names: NameRecord[] } | undefined;
   #parent: Ino | undefined;
 
   constructor(parts: VfsParts, ino: Ino) {
     this.#parts = parts;
     this.#ino = ino;
+    this.#rewind();
+  }
+
+  /** The names of the directory, where all are known. */
+  get listing(): Listing | undefined {
+    return this.#listing;
   }
 
   read(from: ReadFrom, emit: (entry: ListedEntry) => boolean): Maybe<void> {
-    const number = Number(from.offset);
-    if (number === 0) this.#rewind();
+    if (from.offset === 0n) this.#rewind();
+    const reading = { ...from, emit };
+    const number = numberOf(from.offset);
+    if (this.#listing !== undefined) return this.#readKnown(this.#listing, number, reading);
     const batch = this.#batch;
     const here = batch !== undefined && number >= batch.first && number < endOf(batch);
-    if (!here) return this.#readOn(number, from.plus, emit);
-    const { full, next } = this.#emit(batch, number, { plus: from.plus, emit });
-    const done = full || batch.next === "0";
-    return done ? undefined : this.#readOn(next, from.plus, emit);
+    if (!here) return this.#readOn(number, reading);
+    const { full, next } = this.#emitBatch(batch, number, reading);
+    return full || batch.next === "0" ? undefined : this.#readOn(next, reading);
   }
 
-  async #readOn(
-    number: number,
-    plus: boolean,
-    emit: (entry: ListedEntry) => boolean,
-  ): Promise<void> {
-    let at = number;
-    for (; at < DOTS; at++) {
-      if (!emit(await this.#dot(at))) return;
-    }
-    for (;;) {
-      const batch = await this.#batchOf(at, plus);
-      if (batch === undefined) return;
-      const { full, next } = this.#emit(batch, at, { plus, emit });
-      if (full) return;
-      at = next;
-    }
+  #offsetOf(number: number): bigint {
+    const plain = BigInt(number);
+    if (this.#listing === undefined) return plain > NUMBER_MASK ? plain + BEHIND : plain;
+    if (number < DOTS) return plain;
+    return (BigInt(this.#listing.generation) << NUMBER_BITS) | plain;
   }
 
   #rewind(): void {
+    const { names } = this.#parts.known;
+    this.#listing = names.listing(this.#ino);
+    this.#aheadUntil = 0;
     this.#starts = [FIRST];
     this.#seen.clear();
     this.#batch = undefined;
+    this.#collected = undefined;
   }
 
-  async #dot(at: number): Promise<ListedEntry> {
-    const name = Buffer.from(at === 0 ? "." : "..");
-    const ino = at === 0 ? this.#ino : await this.#parentIno();
-    return { name, ino: shown(this.#parts, ino), type: TYPE_DIRECTORY, offset: BigInt(at + 1) };
+  #readKnown(listing: Listing, number: number, reading: Reading): Maybe<void> {
+    const missing = reading.plus ? this.#missingAttrs(listing, number) : [];
+    if (number < DOTS || missing.length > 0) {
+      return this.#readKnownLater(listing, { number, missing, reading });
+    }
+    this.#emitKnown(listing, number, reading);
+    return undefined;
+  }
+
+  async #readKnownLater(
+    listing: Listing,
+    { number, missing, reading }: { number: number; missing: readonly Ino[]; reading: Reading },
+  ): Promise<void> {
+    const { known, meta } = this.#parts;
+    if (missing.length > 0) {
+      const mark = known.mark();
+      const attrs = await meta.getattrs(missing);
+      for (const [at, ino] of missing.entries()) {
+        const attr = attrs[at];
+        if (attr === undefined) continue;
+        sawAttr(this.#parts, ino, attr);
+        known.attrs.learn(ino, attr, mark);
+      }
+    }
+    const next = await this.#emitDots(number, reading);
+    if (next !== undefined) this.#emitKnown(listing, next, reading);
+  }
+
+  /** Inodes of the entries to come whose attributes are not known. */
+  #missingAttrs({ names }: Listing, number: number): Ino[] {
+    const { known } = this.#parts;
+    const missing: Ino[] = [];
+    const first = Math.max(number - DOTS, 0);
+    if (first < this.#aheadUntil) return missing;
+    this.#aheadUntil = first + AHEAD;
+    for (const { ino } of names.slice(first, first + AHEAD)) {
+      if (ino !== 0n && known.attr(ino) === undefined) missing.push(ino);
+    }
+    return missing;
+  }
+
+  #emitKnown({ names }: Listing, number: number, { plus, emit }: Reading): void {
+    for (let at = number; at - DOTS < names.length; at++) {
+      const record = names[at - DOTS];
+      if (record === undefined || record.ino === 0n) continue;
+      const told = {
+        name: Buffer.from(record.name, "latin1"),
+        ino: shown(this.#parts, record.ino),
+        type: record.type,
+        offset: this.#offsetOf(at + 1),
+        known: plus ? this.#known(record) : undefined,
+      };
+      if (!emit(told)) return;
+    }
+  }
+
+  async #readOn(number: number, reading: Reading): Promise<void> {
+    let at = await this.#emitDots(number, reading);
+    while (at !== undefined) {
+      const batch = await this.#batchOf(at, reading.plus);
+      if (batch === undefined) return;
+      const { full, next } = this.#emitBatch(batch, at, reading);
+      at = full ? undefined : next;
+    }
+  }
+
+  /** @returns the number to go on with, undefined when the reply is full */
+  async #emitDots(number: number, { emit }: Reading): Promise<number | undefined> {
+    for (let at = number; at < DOTS; at++) {
+      const name = Buffer.from(at === 0 ? "." : "..");
+      const ino = at === 0 ? this.#ino : await this.#parentIno();
+      const offset = this.#offsetOf(at + 1);
+      if (!emit({ name, ino: shown(this.#parts, ino), type: TYPE_DIRECTORY, offset }))
+        return undefined;
+    }
+    return Math.max(number, DOTS);
   }
 
   async #parentIno(): Promise<Ino> {
@@ -108,10 +213,15 @@ export class DirStream {
 
   async #load(start: { first: number; cursor: string }, plus: boolean): Promise<Batch> {
     const { known, meta } = this.#parts;
-    const mark = known.mark(this.#ino);
+    const directory = known.names.directory(this.#ino);
+    if (start.cursor === "0")
+      this.#collected = { directory, changes: directory.changes, names: [] };
+    const mark = known.mark();
     const { entries, cursor } = await meta.readdir(this.#ino, start.cursor, plus);
     const fresh = this.#withoutRepeated(start.first, entries, cursor === "0");
-    this.#batch = { ...start, entries: fresh, next: cursor, mark };
+    const listed = fresh.map((entry) => ({ entry, record: this.#learn(directory, entry, mark) }));
+    this.#collect(directory, listed, cursor === "0");
+    this.#batch = { ...start, entries: listed, next: cursor };
     return this.#batch;
   }
 
@@ -129,20 +239,45 @@ export class DirStream {
     return fresh;
   }
 
-  #emit(
+  #learn(directory: DirectoryRecord, entry: DirEntry, mark: number): NameRecord | undefined {
+    const { known } = this.#parts;
+    const { ino, attr } = entry;
+    if (attr !== undefined) {
+      sawAttr(this.#parts, ino, attr);
+      known.attrs.learn(ino, attr, mark);
+    }
+    return known.names.learnListed(directory, entry, mark);
+  }
+
+  /** Takes the listing over as the directory's, when it is complete and nothing changed since it began. */
+  #collect(directory: DirectoryRecord, listed: readonly Listed[], last: boolean): void {
+    const collected = this.#collected;
+    if (collected === undefined) return;
+    for (const { record } of listed) {
+      if (record !== undefined) collected.names.push(record);
+    }
+    const kept = listed.every(({ record }) => record !== undefined);
+    const same = collected.directory === directory && collected.changes === directory.changes;
+    if (!kept || !same || collected.names.length > DIRECTORY_MAX) this.#collected = undefined;
+    else if (last) {
+      this.#collected = undefined;
+      this.#parts.known.names.setFull(directory, collected.names);
+    }
+  }
+
+  #emitBatch(
     batch: Batch,
     number: number,
-    { plus, emit }: { plus: boolean; emit: (entry: ListedEntry) => boolean },
+    { plus, emit }: Reading,
   ): { full: boolean; next: number } {
-    const current = batch.mark === this.#parts.known.mark(this.#ino);
     let at = number;
     for (; at < endOf(batch); at++) {
-      const entry = batch.entries[at - batch.first];
-      if (entry === undefined) continue;
-      const known = plus && current ? this.#known(entry, batch.mark) : undefined;
-      const ino = shown(this.#parts, entry.ino);
-      const offset = BigInt(at + 1);
-      if (!emit({ name: entry.name, ino, type: entry.type, offset, known })) {
+      const listed = batch.entries[at - batch.first];
+      if (listed === undefined || listed.record?.ino === 0n) continue;
+      const { name, ino, type } = listed.entry;
+      const known = plus && listed.record?.ino === ino ? this.#known(listed.record) : undefined;
+      const offset = this.#offsetOf(at + 1);
+      if (!emit({ name, ino: shown(this.#parts, ino), type, offset, known })) {
         return { full: true, next: at };
       }
     }
@@ -150,14 +285,10 @@ export class DirStream {
   }
 
   /** What is handed out with the name; nothing where it may be stale by now. */
-  #known({ name, ino, attr }: DirEntry, mark: number): KnownEntry | undefined {
-    const { known } = this.#parts;
-    if (attr === undefined || known.lifetimeMs === 0) return undefined;
-    const newer = known.entry(this.#ino, name);
-    if (newer !== undefined && newer !== ino) return undefined;
-    const entryTtl = known.keepEntry(this.#ino, name, ino, mark);
-    const latest = known.attr(ino) ?? attr;
-    const attrTtl = known.keepAttr(ino, latest);
-    return entryOut(this.#parts, { ino, attr: latest }, { entry: entryTtl, attr: attrTtl });
+  #known(record: NameRecord): KnownEntry | undefined {
+    const known = this.#parts.known.listed(record);
+    if (known?.attr === undefined) return undefined;
+    const { ino, attr, entryTtlMs, attrTtlMs } = known;
+    return entryOut(this.#parts, { ino, attr }, { entry: entryTtlMs, attr: attrTtlMs });
   }
 }

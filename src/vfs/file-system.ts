@@ -50,7 +50,7 @@ export interface FileSystem {
   /** SEEK_DATA 3, SEEK_HOLE 4. @throws FsError ENXIO */
   lseek(ino: Ino, fh: bigint, offset: number, whence: number): Maybe<number>;
 
-  opendir(caller: Caller, ino: Ino): Maybe<bigint>;
+  opendir(caller: Caller, ino: Ino): Maybe<OpenedDirectory>;
   /**
    * Hands entries from `offset` on to `emit` until it answers false (the reply is full) or the listing ends.
    * Offsets are opaque, except that 0 is the start; each entry carries the offset of the one after it.
@@ -132,6 +132,14 @@ export interface OpenedFile {
   readonly directIo: boolean;
 }
 
+export interface OpenedDirectory {
+  readonly fh: bigint;
+  /** The kernel may serve the listing from its own pages, and fill them. */
+  readonly cacheListing: boolean;
+  /** The listing did not change since it was last filled: its pages stay. */
+  readonly keepListing: boolean;
+}
+
 export interface WriteHow {
   readonly offset: number;
   /** O_* the handle was opened with, or changed to by fcntl. */
@@ -183,10 +191,12 @@ export interface LockRequest {
 
 /** Tells the kernel that what it keeps is stale. Never blocks the caller. */
 export interface KernelCaches {
-  /** The attributes of an inode changed. */
-  attrChanged(ino: Ino): void;
-  /** Its data changed: pages go too. */
+  /** The attributes of an inode changed; `via`: the name they were last handed out with. */
+  attrChanged(ino: Ino, via?: { readonly parent: Ino; readonly name: Buffer }): void;
+  /** Its data, or a directory's listing, changed: pages go. */
   dataChanged(ino: Ino): void;
-  /** A name appeared, went or leads elsewhere. */
-  entryChanged(parent: Ino, name: Buffer): void;
+  /** A name appeared, went or leads elsewhere; `gone`: for certain, else it may be as it was. */
+  entryChanged(parent: Ino, name: Buffer, gone: boolean): void;
+  /** Settles when the kernel heard everything it was told so far; at once when it did. */
+  settled(): Maybe<void>;
 }

@@ -75,8 +75,9 @@ export class Files {
     if ((flags & O_TRUNC) === 0 || attr.type !== TYPE_FILE) return this.#open(ino, attr, flags);
     await this.#parts.data.flush(ino);
     const who = squashed(this.#parts, caller);
+    const mark = this.#parts.known.mark();
     const cut = await truncate(this.#parts, who, ino, { size: 0, kill: who.uid !== 0 });
-    this.#parts.known.keepAttr(ino, cut);
+    this.#parts.known.attrs.learn(ino, cut, mark);
     return this.#open(ino, cut, flags);
   }
 
@@ -156,8 +157,9 @@ export class Files {
     const copy = Buffer.from(bytes);
     const attr = await attrOf(this.#parts, ino);
     if ((attr.mode & 0o6000) !== 0) {
+      const mark = this.#parts.known.mark();
       const cleared = await this.#parts.meta.setattr(NO_ONE, ino, { killSuidGid: true });
-      this.#parts.known.keepAttr(ino, cleared);
+      this.#parts.known.attrs.learn(ino, cleared, mark);
     }
     const append = (how.flags & O_APPEND) !== 0;
     const at = append
@@ -211,10 +213,11 @@ export class Files {
     this.#handle(fh);
     const { data, known, meta } = this.#parts;
     await data.flush(ino);
+    const mark = known.mark();
     const attr = await meta.fallocate(ino, mode, offset, length);
     data.invalidate(ino);
     known.sawData(ino, attr);
-    known.keepAttr(ino, attr);
+    known.attrs.learn(ino, attr, mark);
   }
 
   async copyRange(from: HandleRange, to: HandleRange, length: number): Promise<number> {
@@ -226,10 +229,11 @@ export class Files {
     if (overlap) throw new FsError("EINVAL", "copy_file_range");
     await data.flush(from.ino);
     await data.flush(to.ino);
+    const mark = known.mark();
     const { copied, attr } = await meta.copyRange(from, to, length);
     data.invalidate(to.ino);
     known.sawData(to.ino, attr);
-    known.keepAttr(to.ino, attr);
+    known.attrs.learn(to.ino, attr, mark);
     return copied;
   }
 

@@ -2,182 +2,298 @@ import { LRUCache } from "lru-cache";
 import type { Notice, Trust } from "../meta/meta.ts";
 import type { Attr, Ino } from "../meta/types.ts";
 import type { KernelCaches } from "./file-system.ts";
+import { Freshness, LIFETIME_MS, type ReadMark } from "./freshness.ts";
+import { KernelListings } from "./kernel-listings.ts";
+import { KnownAttrs } from "./known-attrs.ts";
+import { KnownData } from "./known-data.ts";
+import { KnownNames } from "./known-names.ts";
+import { KnownXattrs } from "./known-xattrs.ts";
+import type { AttrRecord } from "./attr-records.ts";
+import type { NameRecord } from "./name-records.ts";
 
 /**
- * What this mount knows of attributes and names, which is also what the kernel was told. How long it holds depends on
- * who announces changes (`Trust`). A record that is dropped to make room is taken back from the kernel too.
+ * What this mount knows of the volume, and what the kernel may hold of it. What the kernel may hold is known here or its
+ * lifetime is over: so a notice is passed on for just that, and an answer there is no room for gets no lifetime.
  */
 
-/** How long an answer may be kept, in milliseconds. */
-const LIFETIME_MS: Readonly<Record<Trust, number>> = { long: 60_000, short: 1000, none: 0 };
-const ATTRS_MAX = 200_000;
-const ENTRIES_MAX = 300_000;
-const VERSIONS_MAX = 200_000;
-/** Counters of notices, so that a read finds out whether one came in while it was under way. */
-const SHARDS = 4096;
+const TARGETS_MAX = 50_000;
+/** Messages to the kernel in one turn of the event loop while everything is taken back. */
+const STRIDE = 256;
 
-interface KnownAttrRecord {
-  readonly attr: Attr;
-  readonly until: number;
+export type { ReadMark } from "./freshness.ts";
+
+export interface KnownOptions {
+  /** How far changes by others are announced. */
+  readonly trust: () => Trust;
+  /** Whether a file is open here. */
+  readonly isOpen?: (ino: Ino) => boolean;
+  /** A process before this one handed out what is not known here. */
+  readonly inherited?: boolean;
 }
 
-interface KnownEntryRecord {
-  /** 0: there is no such name. */
+/** What is known of a name, with the lifetimes that the kernel may be given, in milliseconds. */
+export interface KnownName {
+  /** 0: there is no such name, and no `attr`. */
   readonly ino: Ino;
-  readonly parent: Ino;
-  readonly name: Buffer;
-  readonly until: number;
+  readonly attr?: Attr;
+  readonly entryTtlMs: number;
+  readonly attrTtlMs: number;
 }
 
-/** When a read was sent, in notices of its inode. */
-export type ReadMark = number;
+/** For the metrics. */
+export interface KnownCounts {
+  /** Notices of others, and those that something was kept of here. */
+  notices: number;
+  useful: number;
+  /** Messages to the kernel. */
+  messages: number;
+  /** Times that everything was given up. */
+  dropped: number;
+}
 
 export class Known {
-  readonly #trust: () => Trust;
-  readonly #attrs: LRUCache<Ino, KnownAttrRecord>;
-  readonly #entries: LRUCache<string, KnownEntryRecord>;
-  /** The data the kernel may hold pages of: mtime and length. */
-  readonly #versions = new LRUCache<Ino, string>({ max: VERSIONS_MAX });
-  readonly #noticed = new Uint32Array(SHARDS);
+  readonly counts: KnownCounts = { notices: 0, useful: 0, messages: 0, dropped: 0 };
+  readonly attrs: KnownAttrs;
+  readonly names: KnownNames;
+  readonly data: KnownData;
+  readonly xattrs: KnownXattrs;
+  /** Of symlinks: they never change. */
+  readonly targets = new LRUCache<Ino, Buffer>({ max: TARGETS_MAX });
+  readonly listings = new KernelListings();
+  readonly #fresh: Freshness;
+  readonly #inheritedUntil: number;
   #kernel: KernelCaches | undefined;
-  #dropping = false;
+  #walk: Iterator<unknown> | undefined;
 
-  constructor(trust: () => Trust) {
-    this.#trust = trust;
-    this.#attrs = new LRUCache({
-      max: ATTRS_MAX,
-      dispose: (_record, ino, reason) => {
-        if (reason === "evict") this.#kernel?.attrChanged(ino);
-      },
-    });
-    this.#entries = new LRUCache({
-      max: ENTRIES_MAX,
-      dispose: ({ parent, name }, _key, reason) => {
-        if (reason === "evict") this.#kernel?.entryChanged(parent, name);
-      },
-    });
+  constructor({ trust, isOpen = () => false, inherited = false }: KnownOptions) {
+    this.#fresh = new Freshness(trust);
+    this.attrs = new KnownAttrs(this.#fresh);
+    this.names = new KnownNames(this.#fresh);
+    this.data = new KnownData(isOpen);
+    this.xattrs = new KnownXattrs(this.#fresh);
+    this.#inheritedUntil = inherited ? performance.now() + LIFETIME_MS.long : 0;
   }
 
   set kernel(kernel: KernelCaches) {
     this.#kernel = kernel;
   }
 
-  /** Milliseconds that an answer given now may be kept. */
-  get lifetimeMs(): number {
-    return this.#dropping ? 0 : LIFETIME_MS[this.#trust()];
-  }
-
-  /** To be taken before a read of the inode, or of a name in the directory, is sent. */
-  mark(ino: Ino): ReadMark {
-    return this.#noticed[shard(ino)] ?? 0;
+  /** To be taken before a read or a change is sent. */
+  mark(): ReadMark {
+    return this.#fresh.mark();
   }
 
   attr(ino: Ino): Attr | undefined {
-    const record = this.#attrs.get(ino);
-    return record !== undefined && this.#holds(record.until) ? record.attr : undefined;
+    return this.attrs.get(ino);
   }
 
   /** The inode behind a name, 0 where there is none, undefined where that is not known. */
   entry(parent: Ino, name: Buffer): Ino | undefined {
-    const record = this.#entries.get(entryKey(parent, name));
-    return record !== undefined && this.#holds(record.until) ? record.ino : undefined;
+    return this.names.get(parent, name);
+  }
+
+  /** What a name led to when it was last heard of: for those who find out themselves whether it still does. */
+  lastEntry(parent: Ino, name: Buffer): Ino | undefined {
+    return this.names.last(parent, name)?.ino;
+  }
+
+  /** The same with the attributes then; not where somebody said that the name changed. */
+  lastKnown(parent: Ino, name: Buffer): { ino: Ino; attr: Attr } | undefined {
+    const record = this.names.last(parent, name);
+    if (record === undefined || this.#fresh.contradicted(record)) return undefined;
+    const attr = this.attrs.last(record.ino);
+    return attr === undefined ? undefined : { ino: record.ino, attr };
+  }
+
+  /** What is known of a name, as the kernel is told it now; undefined where the server has to be asked. */
+  lookup(parent: Ino, name: Buffer): KnownName | undefined {
+    const ino = this.names.get(parent, name);
+    if (ino === undefined) return undefined;
+    const record = this.names.record(parent, name);
+    const entryTtlMs = record === undefined ? 0 : this.names.give(record);
+    if (ino === 0n) return { ino, entryTtlMs, attrTtlMs: 0 };
+    const attr = this.attrs.get(ino);
+    if (attr === undefined) return undefined;
+    return { ino, attr, entryTtlMs, attrTtlMs: this.attrs.give(ino, record) };
+  }
+
+  /** What the kernel is told with a name of a listing; undefined where something about it is in doubt. */
+  listed(record: NameRecord): KnownName | undefined {
+    const { ino } = record;
+    const attr = ino === 0n ? undefined : this.attrs.get(ino);
+    if (attr === undefined || this.#fresh.leftMs(record) === 0) return undefined;
+    const entryTtlMs = this.names.give(record);
+    return { ino, attr, entryTtlMs, attrTtlMs: this.attrs.give(ino, record) };
   }
 
   /**
-   * Keeps attributes that a read brought, unless a notice came in meanwhile.
+   * Keeps attributes that an answer brought, unless a notice came in meanwhile.
    *
    * @returns how long the kernel may keep them
    */
-  keepAttr(ino: Ino, attr: Attr, mark?: ReadMark): number {
-    if (mark !== undefined && mark !== this.mark(ino)) return 0;
-    const ttl = this.lifetimeMs;
-    if (ttl > 0) this.#attrs.set(ino, { attr, until: Date.now() + ttl });
-    else this.#attrs.delete(ino);
-    return ttl;
+  keepAttr(ino: Ino, attr: Attr, mark: ReadMark): number {
+    return this.attrs.learn(ino, attr, mark) ? this.attrs.give(ino) : 0;
   }
 
-  /** @returns how long the kernel may keep it */
-  keepEntry(parent: Ino, name: Buffer, ino: Ino, mark?: ReadMark): number {
-    if (mark !== undefined && mark !== this.mark(parent)) return 0;
-    const ttl = this.lifetimeMs;
-    // Names that are not there are announced when they appear; without announcements the kernel asks each time.
-    if (ttl === 0 || (ino === 0n && ttl < LIFETIME_MS.long)) {
-      this.#entries.delete(entryKey(parent, name));
-      return 0;
-    }
-    const until = Date.now() + ttl;
-    this.#entries.set(entryKey(parent, name), { ino, parent, name: Buffer.from(name), until });
-    return ttl;
+  /** The same for what a name leads to, 0 where it leads nowhere. */
+  keepEntry(parent: Ino, name: Buffer, ino: Ino, mark: ReadMark): number {
+    const record = this.names.learn(parent, name, this.#child(ino), mark);
+    return record === undefined ? 0 : this.#give(record);
+  }
+
+  /** The same after a change of our own. */
+  changedEntry(parent: Ino, name: Buffer, ino: Ino, mark: ReadMark): number {
+    const record = this.names.change(parent, name, this.#child(ino), mark);
+    return record === undefined ? 0 : this.#give(record);
+  }
+
+  /** A name that is gone, or leads elsewhere, by a change of our own: the kernel knows, and keeps nothing. */
+  movedEntry(parent: Ino, name: Buffer, ino: Ino, mark: ReadMark): void {
+    this.names.change(parent, name, this.#child(ino), mark);
+  }
+
+  /** Attributes that a commit of data left: the kernel does not know them. */
+  committed(ino: Ino, attr: Attr, mark: ReadMark): void {
+    const before = this.attrs.doubt(ino);
+    this.attrs.learn(ino, attr, mark);
+    if (before !== undefined) this.#takeBackAttr(before);
   }
 
   forgetAttr(ino: Ino): void {
-    this.#attrs.delete(ino);
+    this.attrs.forget(ino);
   }
 
-  /**
-   * The data of a file as its attributes tell.
-   *
-   * @returns true when it is other data than the kernel may have pages of
-   */
+  /** The data of a file as its attributes tell. @returns true when it is other data than the kernel may have pages of */
   sawData(ino: Ino, attr: Attr): boolean {
-    const version = `${attr.mtime.sec}.${attr.mtime.nsec}.${attr.length}`;
-    const before = this.#versions.get(ino);
-    if (before === version) return false;
-    this.#versions.set(ino, version);
-    return before !== undefined;
+    return this.data.saw(ino, attr);
   }
 
   /** True when the kernel was told of just this data before. */
   sameData(ino: Ino, attr: Attr): boolean {
-    const version = `${attr.mtime.sec}.${attr.mtime.nsec}.${attr.length}`;
-    const same = this.#versions.get(ino) === version;
-    this.#versions.set(ino, version);
-    return same;
+    return this.data.same(ino, attr);
   }
 
   /** Another session changed something. */
   changed(notice: Notice): void {
-    for (const ino of [...notice.attrs, ...notice.data]) {
-      this.#bump(ino);
-      if (this.#attrs.delete(ino)) this.#kernel?.attrChanged(ino);
-    }
-    for (const ino of notice.data) {
-      if (this.#versions.delete(ino)) this.#kernel?.dataChanged(ino);
+    this.counts.notices++;
+    const before = this.counts.messages;
+    let useful = false;
+    for (const ino of notice.attrs) useful = this.#attrChanged(ino) || useful;
+    for (const ino of notice.data) useful = this.#dataChanged(ino) || useful;
+    for (const ino of notice.xattrs) {
+      this.#fresh.notice(ino);
+      useful = this.xattrs.doubt(ino) || useful;
     }
     for (const { parent, name } of notice.entries) {
-      this.#bump(parent);
-      if (this.#entries.delete(entryKey(parent, name))) this.#kernel?.entryChanged(parent, name);
-      if (this.#attrs.delete(parent)) this.#kernel?.attrChanged(parent);
+      useful = this.#entryChanged(parent, name) || useful;
+    }
+    for (const ino of notice.directories) this.#namesChanged(ino);
+    if (useful || this.counts.messages > before) this.counts.useful++;
+  }
+
+  /** Notices were missed for a moment, and read afterwards. */
+  interrupted(): void {
+    this.#fresh.interrupted();
+  }
+
+  /** Nothing that was kept may be used any more. What the kernel holds is taken back piece by piece. */
+  dropAll(): void {
+    this.counts.dropped++;
+    this.#fresh.startOver();
+    const idle = this.#walk === undefined;
+    this.#walk = this.#takeBack();
+    if (idle) this.#step();
+  }
+
+  #child(ino: Ino): { ino: Ino; type: number } {
+    return { ino, type: this.attrs.last(ino)?.type ?? 0 };
+  }
+
+  #give(record: NameRecord): number {
+    if (record.ino !== 0n) this.attrs.give(record.ino, record);
+    return this.names.give(record);
+  }
+
+  #attrChanged(ino: Ino): boolean {
+    this.#fresh.notice(ino);
+    const record = this.attrs.doubt(ino);
+    if (record !== undefined) this.#takeBackAttr(record);
+    else if (this.#inherited()) this.#tell((kernel) => kernel.attrChanged(ino));
+    return record !== undefined;
+  }
+
+  #dataChanged(ino: Ino): boolean {
+    const known = this.#attrChanged(ino);
+    const held = this.data.doubt(ino);
+    if (held || this.#inherited()) this.#tell((kernel) => kernel.dataChanged(ino));
+    return known || held;
+  }
+
+  #entryChanged(parent: Ino, name: Buffer): boolean {
+    this.#fresh.notice(parent);
+    if (this.listings.doubt(parent)) this.#tell((kernel) => kernel.dataChanged(parent));
+    const record = this.names.doubt(parent, name);
+    if (record !== undefined) this.#takeBackName(record, true);
+    else if (this.#inherited()) this.#tell((kernel) => kernel.entryChanged(parent, name, true));
+    return record !== undefined;
+  }
+
+  #namesChanged(ino: Ino): void {
+    this.#fresh.notice(ino);
+    if (this.listings.doubt(ino)) this.#tell((kernel) => kernel.dataChanged(ino));
+    for (const record of this.names.doubtAll(ino)) this.#takeBackName(record, false);
+  }
+
+  /** True while the kernel may hold what a process before handed out. */
+  #inherited(): boolean {
+    return performance.now() < this.#inheritedUntil;
+  }
+
+  #takeBackAttr(record: AttrRecord): void {
+    if (record.kernelUntil === 0) return;
+    const held = record.kernelUntil > performance.now();
+    record.kernelUntil = 0;
+    const via = record.via;
+    if (held) this.#tell((kernel) => kernel.attrChanged(record.ino, via && nameOf(via)));
+  }
+
+  #takeBackName(record: NameRecord, gone: boolean): void {
+    const held = record.kernelUntil > performance.now();
+    record.kernelUntil = 0;
+    const { parent, name } = nameOf(record);
+    if (held) this.#tell((kernel) => kernel.entryChanged(parent, name, gone));
+  }
+
+  *#takeBack(): Generator {
+    for (const record of this.attrs.held()) yield this.#takeBackAttr(record);
+    for (const record of this.names.held()) yield this.#takeBackName(record, false);
+    for (const ino of [...this.listings.held()]) {
+      this.listings.doubt(ino);
+      yield this.#tell((kernel) => kernel.dataChanged(ino));
+    }
+    for (const ino of [...this.data.held()]) {
+      this.data.doubt(ino);
+      yield this.#tell((kernel) => kernel.dataChanged(ino));
     }
   }
 
-  /** Nothing that was kept may be used any more. */
-  dropAll(): void {
-    this.#dropping = true;
-    for (let at = 0; at < SHARDS; at++) this.#noticed[at] = (this.#noticed[at] ?? 0) + 1;
-    for (const ino of this.#attrs.keys()) this.#kernel?.attrChanged(ino);
-    for (const { parent, name } of this.#entries.values()) this.#kernel?.entryChanged(parent, name);
-    for (const ino of this.#versions.keys()) this.#kernel?.dataChanged(ino);
-    this.#attrs.clear();
-    this.#entries.clear();
-    this.#versions.clear();
-    this.#dropping = false;
+  #step(): void {
+    for (let done = 0; done < STRIDE; done++) {
+      if (this.#walk?.next().done === true) this.#walk = undefined;
+      if (this.#walk === undefined) return;
+    }
+    setImmediate(() => {
+      this.#step();
+    });
   }
 
-  #holds(until: number): boolean {
-    return until > Date.now() && this.#trust() !== "none";
-  }
-
-  #bump(ino: Ino): void {
-    const at = shard(ino);
-    this.#noticed[at] = (this.#noticed[at] ?? 0) + 1;
+  #tell(message: (kernel: KernelCaches) => void): void {
+    if (this.#kernel === undefined) return;
+    this.counts.messages++;
+    message(this.#kernel);
   }
 }
 
-function shard(ino: Ino): number {
-  return Number(ino & BigInt(SHARDS - 1));
-}
-
-function entryKey(parent: Ino, name: Buffer): string {
-  return `${parent}/${name.toString("latin1")}`;
+function nameOf({ directory, name }: NameRecord): { parent: Ino; name: Buffer } {
+  return { parent: directory.ino, name: Buffer.from(name, "latin1") };
 }

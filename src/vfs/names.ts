@@ -37,26 +37,36 @@ export function lookup(
   requireName(name, "lookup");
   const parent = real(parts, shownParent);
   if (isTrashName(parts, shownParent, name)) return lookupTrash(parts, caller);
-  const { known } = parts;
-  const ino = known.entry(parent, name);
-  if (ino === 0n) return { ino: 0n, entryTtlMs: known.lifetimeMs };
-  const attr = ino === undefined ? undefined : known.attr(ino);
-  if (ino === undefined || attr === undefined) return ask(parts, parent, name);
-  const ttl = known.lifetimeMs;
-  return entryOut(parts, { ino, attr }, { entry: ttl, attr: ttl });
+  const known = parts.known.lookup(parent, name);
+  if (known === undefined) return askOrKeep(parts, parent, name);
+  const { ino, attr, entryTtlMs, attrTtlMs } = known;
+  if (attr === undefined) return { ino: 0n, entryTtlMs };
+  return entryOut(parts, { ino, attr }, { entry: entryTtlMs, attr: attrTtlMs });
+}
+
+/**
+ * The kernel takes a failure for the end of a name, and of whatever is mounted there or below. So while the server does
+ * not answer a name is left as it was, with no lifetime: who wants to know more asks, and hears that it failed.
+ */
+async function askOrKeep(parts: VfsParts, parent: Ino, name: Buffer): Promise<KnownEntry | Absent> {
+  try {
+    return await ask(parts, parent, name);
+  } catch (error) {
+    const last = parts.known.lastKnown(parent, name);
+    if (last === undefined || !(error instanceof FsError) || error.code !== "EIO") throw error;
+    return entryOut(parts, last, { entry: 0, attr: 0 });
+  }
 }
 
 async function ask(parts: VfsParts, parent: Ino, name: Buffer): Promise<KnownEntry | Absent> {
   const { known, meta } = parts;
-  const mark = known.mark(parent);
+  const mark = known.mark();
   try {
     const entry = await meta.lookup(parent, name);
     sawAttr(parts, entry.ino, entry.attr);
-    const entryTtl = known.keepEntry(parent, name, entry.ino, mark);
-    const attrTtl = entry.attr.nlink === 0 ? 0 : known.keepAttr(entry.ino, entry.attr);
-    const ttl = Math.min(entryTtl, attrTtl);
-    if (entryTtl === 0) known.forgetAttr(entry.ino);
-    return entryOut(parts, entry, { entry: entryTtl, attr: ttl });
+    const attr = entry.attr.nlink === 0 ? 0 : known.keepAttr(entry.ino, entry.attr, mark);
+    const ttl = known.keepEntry(parent, name, entry.ino, mark);
+    return entryOut(parts, entry, { entry: ttl, attr });
   } catch (error) {
     if (!(error instanceof FsError) || error.code !== "ENOENT") throw error;
     return { ino: 0n, entryTtlMs: known.keepEntry(parent, name, 0n, mark) };
@@ -132,8 +142,10 @@ async function make(
   if (isTrashName(parts, shownParent, name)) throw new FsError("EEXIST", "create");
   const parent = real(parts, shownParent);
   const umask = parts.options.umask ?? node.umask;
-  const mark = parts.known.mark(parent);
+  const mark = parts.known.mark();
   const made = await parts.meta.create(squashed(parts, caller), parent, name, { ...node, umask });
+  if (node.type === TYPE_DIRECTORY) parts.known.names.made(made.ino, mark);
+  if (node.target !== undefined) parts.known.targets.set(made.ino, node.target);
   return learn(parts, { parent, name, made, mark });
 }
 
@@ -147,7 +159,7 @@ export async function link(
   if (isTrashName(parts, shownParent, name)) throw new FsError("EEXIST", "link");
   const parent = real(parts, shownParent);
   await parts.data.flush(ino);
-  const mark = parts.known.mark(parent);
+  const mark = parts.known.mark();
   const made = await parts.meta.link(squashed(parts, caller), ino, parent, name);
   return learn(parts, { parent, name, made, mark });
 }
@@ -157,9 +169,9 @@ function learn(
   { parent, name, made, mark }: { parent: Ino; name: Buffer; made: Changed; mark: number },
 ): KnownEntry {
   const { known } = parts;
-  known.keepAttr(parent, made.parentAttr, mark);
-  const attr = known.keepAttr(made.ino, made.attr);
-  const entry = known.keepEntry(parent, name, made.ino, mark);
+  known.attrs.learn(parent, made.parentAttr, mark);
+  const attr = known.keepAttr(made.ino, made.attr, mark);
+  const entry = known.changedEntry(parent, name, made.ino, mark);
   if (made.attr.type === TYPE_FILE) known.sawData(made.ino, made.attr);
   return entryOut(parts, made, { entry, attr });
 }
@@ -175,16 +187,17 @@ export async function remove(
   if (isTrashName(parts, shownParent, name)) throw new FsError("EPERM", action);
   const parent = real(parts, shownParent);
   const { known, meta } = parts;
-  const believed = known.entry(parent, name);
-  const mark = known.mark(parent);
+  const believed = known.lastEntry(parent, name);
+  const mark = known.mark();
   const who = squashed(parts, caller);
   const removed: Removed = await (directory
     ? meta.rmdir(who, parent, name, believed)
     : meta.unlink(who, parent, name, believed));
-  known.keepAttr(parent, removed.parentAttr, mark);
-  known.keepEntry(parent, name, 0n, mark);
+  known.attrs.learn(parent, removed.parentAttr, mark);
+  known.movedEntry(parent, name, 0n, mark);
+  if (directory) known.names.forget(removed.ino);
   if (removed.attr === undefined) known.forgetAttr(removed.ino);
-  else known.keepAttr(removed.ino, removed.attr);
+  else known.attrs.learn(removed.ino, removed.attr, mark);
 }
 
 export async function rename(parts: VfsParts, caller: Caller, names: RenameNames): Promise<void> {
@@ -195,22 +208,21 @@ export async function rename(parts: VfsParts, caller: Caller, names: RenameNames
   if (isTrashName(parts, names.fromParent, names.fromName)) throw new FsError("EPERM", "rename");
   if (isTrashName(parts, names.toParent, names.toName)) throw new FsError("EPERM", "rename");
   const { known, meta } = parts;
-  const marks = [known.mark(from), known.mark(to)] as const;
+  const mark = known.mark();
   const done = await meta.rename(squashed(parts, caller), {
     ...{ fromParent: from, fromName: names.fromName, toParent: to, toName: names.toName },
     flags: names.flags,
-    knownFrom: known.entry(from, names.fromName),
-    knownTo: known.entry(to, names.toName),
+    knownFrom: known.lastEntry(from, names.fromName),
+    knownTo: known.lastEntry(to, names.toName),
   });
-  known.keepAttr(from, done.fromParentAttr, marks[0]);
-  known.keepAttr(to, done.toParentAttr, marks[1]);
-  known.keepAttr(done.ino, done.attr);
+  known.attrs.learn(from, done.fromParentAttr, mark);
+  known.attrs.learn(to, done.toParentAttr, mark);
+  known.attrs.learn(done.ino, done.attr, mark);
   const { target } = done;
   if (target !== undefined && target.ino === done.ino) return;
   const exchanged = (names.flags & 2) !== 0 && target !== undefined;
-  known.keepEntry(from, names.fromName, exchanged ? target.ino : 0n, marks[0]);
-  known.keepEntry(to, names.toName, done.ino, marks[1]);
-  if (target === undefined) return;
-  if (target.attr === undefined) known.forgetAttr(target.ino);
-  else known.keepAttr(target.ino, target.attr);
+  if (target?.attr === undefined) known.forgetAttr(target?.ino ?? 0n);
+  else known.attrs.learn(target.ino, target.attr, mark);
+  known.movedEntry(from, names.fromName, exchanged ? target.ino : 0n, mark);
+  known.movedEntry(to, names.toName, done.ino, mark);
 }

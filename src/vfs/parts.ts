@@ -90,6 +90,6 @@ export function sawAttr(parts: VfsParts, ino: Ino, attr: Attr): void {
     parts.known.sawData(ino, attr)
   ) {
     parts.data.invalidate(ino);
-    parts.kernel?.dataChanged(shown(parts, ino));
+    parts.kernel?.dataChanged(ino);
   }
 }

@@ -6,13 +6,20 @@ import type * as fs from "./file-system.ts";
 import { Files } from "./files.ts";
 import type { OpenHandle } from "./handle-table.ts";
 import * as names from "./names.ts";
-import { real, requireWritable, shown, type VfsParts } from "./parts.ts";
+import { real, requireWritable, type VfsParts } from "./parts.ts";
+
+interface OpenDirectory {
+  readonly ino: Ino;
+  readonly stream: DirStream;
+  /** The kernel may fill its pages through it. */
+  readonly caches: boolean;
+}
 
 /** A volume as a POSIX file system: binds the operations, holds what is open. */
 export class Vfs implements fs.FileSystem {
   readonly #parts: VfsParts;
   readonly #files: Files;
-  readonly #directories = new Map<bigint, DirStream>();
+  readonly #directories = new Map<bigint, OpenDirectory>();
   /** Never one of a process before. */
   #lastDirectory = BigInt(Date.now()) << 20n;
 
@@ -41,7 +48,7 @@ export class Vfs implements fs.FileSystem {
     return attributes.setattr(this.#parts, caller, ino, change);
   }
   readlink(_caller: Caller, ino: Ino): Maybe<Buffer> {
-    return this.#parts.meta.readlink(ino);
+    return this.#parts.known.targets.get(ino) ?? this.#readlink(ino);
   }
   mknod(caller: Caller, parent: Ino, name: Buffer, node: fs.MakeNode): Maybe<fs.KnownEntry> {
     return names.mknod(this.#parts, caller, { parent, name, node });
@@ -105,15 +112,24 @@ export class Vfs implements fs.FileSystem {
     return this.#files.lseek(ino, fh, offset, whence);
   }
 
-  opendir(_caller: Caller, ino: Ino): Maybe<bigint> {
+  async #readlink(ino: Ino): Promise<Buffer> {
+    const target = await this.#parts.meta.readlink(ino);
+    this.#parts.known.targets.set(ino, target);
+    return target;
+  }
+
+  opendir(_caller: Caller, shownIno: Ino): Maybe<fs.OpenedDirectory> {
+    const ino = real(this.#parts, shownIno);
     const fh = ++this.#lastDirectory;
-    this.#directories.set(fh, new DirStream(this.#parts, real(this.#parts, ino)));
-    return fh;
+    const stream = new DirStream(this.#parts, ino);
+    const { cache, keep } = this.#parts.known.listings.opened(ino, stream.listing);
+    this.#directories.set(fh, { ino, stream, caches: cache });
+    return { fh, cacheListing: cache, keepListing: keep };
   }
   /** Opened in a process before: an offset says the same in each. */
   #reopen(ino: Ino, fh: bigint): DirStream {
     const stream = new DirStream(this.#parts, real(this.#parts, ino));
-    this.#directories.set(fh, stream);
+    this.#directories.set(fh, { ino: real(this.#parts, ino), stream, caches: false });
     return stream;
   }
   readdir(
@@ -122,10 +138,12 @@ export class Vfs implements fs.FileSystem {
     from: fs.ReadFrom,
     emit: (entry: fs.ListedEntry) => boolean,
   ): Maybe<void> {
-    return (this.#directories.get(fh) ?? this.#reopen(ino, fh)).read(from, emit);
+    return (this.#directories.get(fh)?.stream ?? this.#reopen(ino, fh)).read(from, emit);
   }
   releasedir(_ino: Ino, fh: bigint): Maybe<void> {
+    const directory = this.#directories.get(fh);
     this.#directories.delete(fh);
+    if (directory?.caches === true) this.#parts.known.listings.closed(directory.ino);
   }
   /** Every change of a directory is at the server when it is answered. */
   fsyncdir(): Maybe<void> {
@@ -155,6 +173,7 @@ export class Vfs implements fs.FileSystem {
   readonly #locks = new Set<Ino>();
 
   async flock(ino: Ino, _fh: bigint, { owner, lock, wait }: fs.LockRequest): Promise<void> {
+    if (lock.type === "unlock") await this.#parts.data.flush(ino);
     await this.#parts.meta.flock(ino, owner, lock.type, wait);
     if (lock.type !== "unlock") await this.#seeOthers(ino);
   }
@@ -168,12 +187,15 @@ export class Vfs implements fs.FileSystem {
     return this.#parts.meta.getlk(ino, owner, lock);
   }
 
-  /** Who takes a lock sees what the last holder wrote, also when no notice came yet. */
+  /** Who takes a lock sees what the last holder wrote: notices of that were heard, what official clients did is looked for. */
   async #seeOthers(ino: Ino): Promise<void> {
-    if (this.#parts.meta.trust === "long") return;
-    this.#parts.known.forgetAttr(ino);
-    await attributes.getattr(this.#parts, ino);
-    this.#parts.kernel?.attrChanged(shown(this.#parts, ino));
+    const { kernel, known, meta } = this.#parts;
+    if (meta.trust !== "long") {
+      known.forgetAttr(ino);
+      await attributes.getattr(this.#parts, ino);
+      kernel?.attrChanged(ino);
+    }
+    await kernel?.settled();
   }
 
   async #dropRanges(ino: Ino, owner: bigint, flushed: Maybe<void>): Promise<void> {

@@ -12,6 +12,7 @@ import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
 import type { StorageLimits } from "../object/create.ts";
 import type { MountValues } from "../options/mount.ts";
+import { getattr } from "../vfs/attributes.ts";
 import { DataEngine } from "../vfs/data-engine.ts";
 import { NOTHING_JOURNALED, readJournal } from "../vfs/dirty-journal.ts";
 import type { KernelCaches } from "../vfs/file-system.ts";
@@ -100,9 +101,13 @@ async function show(
   deferred.limits = storage.limits;
   const store = await openStore(format, values, { storage, spoolFd: spool.fd });
   deferred.store = store;
-  const known = new Known(() => meta.trust);
+  const known = new Known({
+    trust: () => meta.trust,
+    isOpen: (ino) => meta.openFiles.has(ino),
+    inherited: after !== undefined,
+  });
   const data = new DataEngine(
-    meta,
+    learning(meta, known),
     { store, spool },
     {
       options: {
@@ -111,9 +116,8 @@ async function show(
       },
       listener: {
         committed: (ino, attr, moved) => {
-          known.keepAttr(ino, attr);
           known.sawData(ino, attr);
-          if (moved) parts.kernel?.dataChanged(shown(parts, ino));
+          if (moved) parts.kernel?.dataChanged(ino);
         },
       },
     },
@@ -136,9 +140,43 @@ async function show(
     ...{ vfs, format, sid: meta.sid },
     lastNotice: () => meta.lastNotice,
     setKernel(kernel) {
-      parts.kernel = kernel;
-      known.kernel = kernel;
+      parts.kernel = showing(kernel, parts);
+      known.kernel = parts.kernel;
     },
+  };
+}
+
+/** What the data engine asks of the metadata; the attributes that a commit leaves are known at once. */
+function learning(meta: Meta, known: Known): ConstructorParameters<typeof DataEngine>[0] {
+  return {
+    readChunk: (ino, chunkIndex) => meta.readChunk(ino, chunkIndex),
+    newSliceId: () => meta.newSliceId(),
+    compactChunks: (replacements) => meta.compactChunks(replacements),
+    async commitSlices(commits) {
+      const mark = known.mark();
+      const outcomes = await meta.commitSlices(commits);
+      for (const [at, { ino }] of commits.entries()) {
+        const outcome = outcomes[at];
+        if (outcome !== undefined && "attr" in outcome) known.committed(ino, outcome.attr, mark);
+      }
+      return outcomes;
+    },
+  };
+}
+
+/** The kernel knows the directory of `--subdir` as inode 1. */
+function showing(kernel: KernelCaches, parts: VfsParts): KernelCaches {
+  return {
+    attrChanged(ino, via) {
+      kernel.attrChanged(shown(parts, ino), via && { ...via, parent: shown(parts, via.parent) });
+    },
+    dataChanged(ino) {
+      kernel.dataChanged(shown(parts, ino));
+    },
+    entryChanged(parent, name, gone) {
+      kernel.entryChanged(shown(parts, parent), name, gone);
+    },
+    settled: () => kernel.settled(),
   };
 }
 
@@ -173,9 +211,13 @@ function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): Me
       const parts = deferred.vfs;
       parts?.known.changed(notice);
       for (const ino of [...notice.data, ...notice.slices]) parts?.data.invalidate(ino);
+      for (const ino of notice.unexplained) if (parts?.known.data.mayHold(ino)) look(parts, ino);
     },
-    trustChanged(trust) {
-      if (trust !== "long") deferred.vfs?.known.dropAll();
+    trustChanged() {
+      deferred.vfs?.known.dropAll();
+    },
+    interrupted() {
+      deferred.vfs?.known.interrupted();
     },
     async deleteSlice(id, size) {
       if (deferred.store === undefined) throw new Error("The store is not open yet");
@@ -186,6 +228,12 @@ function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): Me
     },
     volumeGone: gone,
   };
+}
+
+/** Finds out whether the data changed, for whoever has the file open or mapped. */
+function look(parts: VfsParts, ino: Ino): void {
+  const asked = getattr(parts, shown(parts, ino));
+  if (asked instanceof Promise) asked.catch(() => undefined);
 }
 
 /** The directory that `--subdir` names. @throws Error when there is none */

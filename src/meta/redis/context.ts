@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import type { Maybe } from "../../base/maybe.ts";
 import type { Format } from "../format.ts";
 import type { MetaListener, Trust } from "../meta.ts";
 import type { OpenFiles } from "../open-files.ts";
@@ -21,6 +22,8 @@ export interface MetaContext {
   readonly listener: MetaListener;
   readonly sid: bigint;
   readonly trust: () => Trust;
+  /** Settles when every notice up to this one was heard. */
+  readonly heard: (noticeId: string) => Maybe<void>;
   /** As last read. */
   readonly format: () => Format;
   /** The volume's counters as last seen. */

@@ -3,12 +3,12 @@ import type { Trust } from "../meta.ts";
 import type { Ino } from "../types.ts";
 
 /**
- * Who waits for a lock here. A waiter tries again when a notice says that a lock of its inode was dropped; the
- * slow poll is a net for notices that are lost, and the quick one for clients that send none.
+ * Who waits for a lock here. A waiter tries again when a notice says that a lock of its inode was dropped, or the server
+ * that its locks were changed by a client that sends none; the poll is a net for what is lost.
  */
 
 /** Between two tries of a waiter nobody woke, in milliseconds. */
-const POLL_MS: Readonly<Record<Trust, number>> = { long: 1000, short: 25, none: 200 };
+const POLL_MS: Readonly<Record<Trust, number>> = { long: 1000, short: 250, none: 200 };
 
 export class LockWaits {
   readonly #waiting = new Map<Ino, Set<() => void>>();
@@ -24,21 +24,22 @@ export class LockWaits {
   }
 
   /**
-   * Tries until it succeeds.
+   * Tries until there is an answer.
    *
    * @throws FsError EINTR when the signal aborts
    */
-  async until(
+  async until<T>(
     ino: Ino,
-    attempt: () => Promise<boolean>,
+    attempt: () => Promise<T | undefined>,
     { signal, trust }: { signal: AbortSignal; trust: () => Trust },
-  ): Promise<void> {
+  ): Promise<T> {
     for (;;) {
       if (signal.aborted) throw new FsError("EINTR", "wait for a lock");
       // Before the try: the lock may be dropped before its answer is here.
       const wakeup = this.#wakeup(ino, signal);
       try {
-        if (await attempt()) return;
+        const answer = await attempt();
+        if (answer !== undefined) return answer;
         await wakeup.after(POLL_MS[trust()]);
       } finally {
         wakeup.end();
@@ -68,6 +69,11 @@ export class LockWaits {
       },
     };
   }
+}
+
+/** What the scripts of locks answer: the newest notice when it was done; undefined where another owner is in the way. */
+export function lastNotice(reply: unknown): string | undefined {
+  return Buffer.isBuffer(reply) ? reply.toString("latin1") : undefined;
 }
 
 /** A lock owner as the format prints it: the session, and sixteen upper-case digits. */

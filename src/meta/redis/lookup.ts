@@ -8,8 +8,8 @@ import { callScript, translated } from "./scripts.ts";
 
 /** Reading names and attributes: one round trip each. */
 
-/** Entries asked for in one batch of a listing. */
-const BATCH = 4096;
+/** Buckets of a directory looked at for one batch of a listing: about half of them hold an entry. */
+const BATCH = 8192;
 
 export async function lookup(context: MetaContext, parent: Ino, name: Buffer): Promise<Entry> {
   const reply = await context.answers.ask("lookup", () =>
@@ -24,6 +24,20 @@ export async function getattr(context: MetaContext, ino: Ino): Promise<Attr> {
   const record = await get(context, `i${ino}`, "getattr");
   if (record === undefined) throw new FsError("ENOENT", "getattr");
   return attr(record);
+}
+
+export async function getattrs(
+  context: MetaContext,
+  inodes: readonly Ino[],
+): Promise<(Attr | undefined)[]> {
+  const records = await context.answers.ask("getattr", async () => {
+    try {
+      return list(await context.client.callBuffer("MGET", ...inodes.map((ino) => `i${ino}`)));
+    } catch (error) {
+      throw translated(error, "getattr");
+    }
+  });
+  return records.map(optionalAttr);
 }
 
 export async function readlink(context: MetaContext, ino: Ino): Promise<Buffer> {

@@ -3,12 +3,14 @@ import type { Ino } from "../types.ts";
 
 /**
  * A message of the volume's channel, as `announce` in lua/prelude.lua makes it: `<stream id> <session u64><note>...`.
- * A note is a letter and an inode (u64): `a` attributes, `d` data, `x` extended attributes, `l` a lock was dropped, `u` the last name went;
- * `e` a name in that directory, followed by its length (u8) and bytes. The stream `notices` keeps the same without its id.
+ * A note is a letter and an inode (u64): `a` attributes, `d` data, `x` extended attributes, `n` a new inode, `l` a lock was dropped, `u` the
+ * last name went; `e` a name in that directory, followed by its length (u8) and bytes. The stream `notices` keeps the same without its id.
  */
 export interface Message {
   readonly sid: bigint;
   readonly notice: Notice;
+  /** Inodes that were made. */
+  readonly made: readonly Ino[];
   /** Inodes of which somebody dropped a lock. */
   readonly unlocked: readonly Ino[];
   /** Inodes without a name now, which whoever has them open must keep. */
@@ -31,6 +33,7 @@ export function decodeMessage(body: Buffer): Message {
   const data: Ino[] = [];
   const slices: Ino[] = [];
   const xattrs: Ino[] = [];
+  const made: Ino[] = [];
   const unlocked: Ino[] = [];
   const nameless: Ino[] = [];
   const entries: { parent: Ino; name: Buffer }[] = [];
@@ -39,6 +42,7 @@ export function decodeMessage(body: Buffer): Message {
     d: data,
     c: slices,
     x: xattrs,
+    n: made,
     l: unlocked,
     u: nameless,
   };
@@ -57,7 +61,8 @@ export function decodeMessage(body: Buffer): Message {
   }
   return {
     sid: body.readBigUInt64BE(0),
-    notice: { attrs, entries, data, slices, xattrs },
+    notice: { attrs, entries, data, slices, xattrs, directories: [], unexplained: [] },
+    made,
     unlocked,
     nameless,
   };

@@ -1,27 +1,35 @@
 import type { Redis } from "ioredis";
 import { log } from "../../base/log.ts";
+import { isTrash } from "../limits.ts";
 import type { Notice, Trust } from "../meta.ts";
 import type { Ino } from "../types.ts";
-import { compareIds, decodeMessage, splitMessage } from "./notice.ts";
-import { bytes, list, text } from "./reply.ts";
+import type { Maybe } from "../../base/maybe.ts";
+import { compareIds, decodeMessage, splitMessage, type Message } from "./notice.ts";
+import { newestNotice, readNotices } from "./notice-stream.ts";
+import { Unexplained, WATCHED, WATCHED_LOCKS } from "./unexplained.ts";
 
 /**
  * Who says that something kept here is stale. Every changing script announces what it changed, on the volume's channel and
- * in the stream `notices`; official clients announce nothing, so while one of them is there nothing is kept long. Silence is
+ * in the stream `notices`; official clients announce nothing: the keys they change are told by the server, but not as surely,
+ * so while one of them is there nothing is kept long. Silence is
  * not consent: the subscription is asked every second, and without an answer for the lease time nothing that is kept
  * may be used. One that was interrupted for less reads in the stream what it missed.
  */
 
 const LEASE_MS = 2000;
-const PING_MS = 700;
+const PING_MS = 600;
+/** Between two looks at the clock. */
+const LOOK_MS = 200;
 /** Where tracking with REDIRECT sends the names of changed keys. */
 const INVALIDATIONS = "__redis__:invalidate";
-const STREAM = "notices";
-const STREAM_BATCH = 1000;
+/** After so long somebody who waits for a notice looks for it in the stream. */
+const OVERDUE_MS = 50;
 
 export interface NoticeListener {
   changed(notice: Notice): void;
   trustChanged(trust: Trust): void;
+  /** Notices were missed for a moment and read afterwards; what was not announced may have been missed for good. */
+  interrupted(): void;
   /** Somebody dropped a lock of this inode; our own session too. */
   unlocked(ino: Ino): void;
   /** Another session removed the last name of this inode. */
@@ -42,6 +50,8 @@ export interface NoticeOptions {
 export interface NoticeCounts {
   received: number;
   own: number;
+  /** Keys that changed without a notice. */
+  unexplained: number;
   /** Read from the stream after an interruption. */
   caughtUp: number;
   /** Times that everything kept was given up. */
@@ -49,7 +59,7 @@ export interface NoticeCounts {
 }
 
 export class Notices {
-  readonly counts: NoticeCounts = { received: 0, own: 0, caughtUp: 0, dropped: 0 };
+  readonly counts: NoticeCounts = { received: 0, own: 0, unexplained: 0, caughtUp: 0, dropped: 0 };
   readonly #client: Redis;
   readonly #subscriber: Redis;
   readonly #options: NoticeOptions;
@@ -57,24 +67,34 @@ export class Notices {
   /** When the server last answered while nothing was missed: by the wall clock, and by one that never jumps. */
   #heard = { wall: 0, steady: 0 };
   #last: string | undefined;
+  /** The last one heard before what was missed is read. */
+  #overheard: string | undefined;
   #subscribed = false;
+  #pingedAt = 0;
   #interruptions = 0;
   #silent = true;
+  #watchesLocks = false;
+  #subscriberId = "";
   /** Why this server cannot do what notices need. */
   #unable: string | undefined;
   #told: Trust = "none";
+  #unexplained = new Unexplained();
+  /** Who waits until a notice was heard. */
+  #waiting: { id: string; resolve: () => void }[] = [];
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(client: Redis, subscriber: Redis, options: NoticeOptions) {
     this.#client = client;
     this.#subscriber = subscriber;
     this.#options = options;
     this.#last = options.last;
-    subscriber.on("messageBuffer", (channel: Buffer, message: Buffer | null) => {
-      if (channel.toString() === INVALIDATIONS) this.#options.listener.sessionsChanged();
-      else if (message !== null) this.#received(message);
+    subscriber.on("messageBuffer", (channel: Buffer, message: Buffer | Buffer[] | null) => {
+      if (channel.toString() === INVALIDATIONS) this.#keysChanged(message as Buffer[] | null);
+      else if (Buffer.isBuffer(message)) this.#received(message);
     });
     const interrupted = (): void => {
       this.#subscribed = false;
+      this.#overheard = undefined;
       this.#interruptions++;
     };
     const start = (): void => {
@@ -85,8 +105,8 @@ export class Notices {
       connection.on("ready", start);
     }
     this.#timer = setInterval(() => {
-      this.#ping();
-    }, PING_MS);
+      this.#look();
+    }, LOOK_MS);
     this.#timer.unref();
     this.#start();
   }
@@ -108,11 +128,51 @@ export class Notices {
   /** Whether somebody has the volume mounted who announces nothing. */
   set silent(silent: boolean) {
     this.#silent = silent;
+    if (silent && !this.#watchesLocks) {
+      this.#watchesLocks = true;
+      // Where it fails the subscription is made anew, with both.
+      if (this.#subscribed) this.#watch(WATCHED_LOCKS).catch(() => undefined);
+    }
     this.#tell();
+  }
+
+  /** Settles when every notice up to this one was heard, or nothing kept may be used any more. */
+  reached(id: string): Maybe<void> {
+    if (this.#isReached(id)) return undefined;
+    this.#lookSoon();
+    return new Promise((resolve) => {
+      this.#waiting.push({ id, resolve });
+    });
+  }
+
+  /** One whose sender may not publish is found in the stream only. */
+  #lookSoon(): void {
+    this.#looking ??= setTimeout(() => {
+      this.#readMissed().catch(() => undefined);
+    }, OVERDUE_MS);
+  }
+
+  async #readMissed(): Promise<void> {
+    try {
+      if (this.#subscribed && this.#waiting.length > 0) {
+        const all = await this.#readOn(await newestNotice(this.#client));
+        if (!all) this.#giveUp();
+      }
+    } finally {
+      this.#looking = undefined;
+      this.#wake();
+      if (this.#waiting.length > 0) this.#lookSoon();
+    }
+  }
+
+  #isReached(id: string): boolean {
+    if (this.trust === "none" || this.#unable !== undefined) return true;
+    return this.#subscribed && this.#last !== undefined && compareIds(this.#last, id) >= 0;
   }
 
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#looking);
     this.#subscriber.disconnect();
   }
 
@@ -139,45 +199,52 @@ export class Notices {
     const begun = now();
     await subscriber.subscribe(this.#options.channel, INVALIDATIONS);
     await client.call("CLIENT", "TRACKING", "OFF");
-    await client.call(
-      "CLIENT",
-      ...["TRACKING", "ON", "REDIRECT", String(id), "BCAST", "PREFIX", "sessionInfos"],
-    );
+    this.#unexplained = new Unexplained();
+    this.#subscriberId = String(id);
+    await this.#watch(this.#watchesLocks ? [...WATCHED, ...WATCHED_LOCKS] : WATCHED);
     // An empty message, which says nothing to anybody, tells whether our scripts may publish.
     await client.publish(this.#options.channel, "");
     await this.#catchUp();
     if (interruptions !== this.#interruptions) return;
+    // What came meanwhile, newer than the end of the stream, was heard.
+    if (this.#overheard !== undefined) this.#advance(this.#overheard);
     this.#subscribed = true;
     this.#heard = begun;
     this.#options.listener.sessionsChanged();
     this.#tell();
+    this.#wake();
+  }
+
+  /** Asks the server to tell the names of keys that change, besides those it tells already. */
+  async #watch(beginnings: readonly string[]): Promise<void> {
+    const prefixes = beginnings.flatMap((beginning) => ["PREFIX", beginning]);
+    await this.#client.call(
+      "CLIENT",
+      ...["TRACKING", "ON", "REDIRECT", this.#subscriberId, "BCAST", ...prefixes],
+    );
   }
 
   /** Reads what was announced since the last notice seen. Where that cannot be told, everything kept is given up. */
   async #catchUp(): Promise<void> {
-    const newest = await this.#client.callBuffer("XREVRANGE", STREAM, "+", "-", "COUNT", 1);
-    const end = list(newest).length === 0 ? "0-0" : text(list(list(newest)[0])[0]);
-    const from = this.#last;
+    const end = await newestNotice(this.#client);
+    if (this.#last !== undefined) {
+      this.#options.listener.interrupted();
+      if (!(await this.#readOn(end))) this.#giveUp();
+    }
     this.#last = end;
-    if (from === undefined || from === end) return;
-    const oldest = list(await this.#client.callBuffer("XRANGE", STREAM, "-", "+", "COUNT", 1));
-    const first = oldest.length === 0 ? undefined : text(list(oldest[0])[0]);
-    if (first === undefined || compareIds(first, from) > 0 || compareIds(end, from) < 0) {
-      this.#giveUp();
-      return;
-    }
-    for (let at = from; compareIds(at, end) < 0;) {
-      const batch = list(
-        await this.#client.callBuffer("XRANGE", STREAM, `(${at}`, end, "COUNT", STREAM_BATCH),
-      );
-      if (batch.length === 0) return;
-      for (const item of batch) {
-        const [id, fields] = list(item);
-        at = text(id);
-        this.counts.caughtUp++;
-        this.#announced(bytes(list(fields)[1]));
-      }
-    }
+  }
+
+  async #readOn(end: string): Promise<boolean> {
+    const from = this.#last ?? end;
+    return readNotices(this.#client, { from, end }, (id, message) => {
+      this.#advance(id);
+      this.counts.caughtUp++;
+      this.#announced(message);
+    });
+  }
+
+  #advance(id: string): void {
+    if (this.#last === undefined || compareIds(id, this.#last) > 0) this.#last = id;
   }
 
   #giveUp(): void {
@@ -185,10 +252,11 @@ export class Notices {
     this.#tell();
   }
 
-  #ping(): void {
+  #look(): void {
     this.#tell();
-    if (!this.#subscribed) return;
     const [sent, interruptions] = [now(), this.#interruptions];
+    if (!this.#subscribed || sent.steady - this.#pingedAt < PING_MS) return;
+    this.#pingedAt = sent.steady;
     this.#subscriber.ping().then(
       () => {
         if (interruptions === this.#interruptions && this.#subscribed) this.#heard = sent;
@@ -202,29 +270,66 @@ export class Notices {
     const trust = this.trust;
     if (trust === this.#told) return;
     this.#told = trust;
+    if (trust === "none") this.#wake();
     if (trust !== "long") this.counts.dropped++;
     this.#options.listener.trustChanged(trust);
   }
 
-  #received(message: Buffer): void {
-    const parts = splitMessage(message);
+  #received(received: Buffer): void {
+    const parts = splitMessage(received);
     if (parts === undefined) return;
     // Before the stream was read, ids come from there: one that overtakes it would hide what lies between.
     if (this.#subscribed) this.#last = parts.id;
+    else this.#overheard = parts.id;
     this.counts.received++;
-    this.#announced(parts.body);
+    const message = decodeMessage(parts.body);
+    this.#unexplained.explain(message);
+    this.#announced(message);
+    if (this.#waiting.length > 0) this.#wake();
   }
 
-  #announced(body: Buffer): void {
-    const { sid, notice, unlocked, nameless } = decodeMessage(body);
+  /** Lets those go on who wait for what was heard. */
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter(({ id }) => !this.#isReached(id));
+    for (const { id, resolve } of waiting) if (this.#isReached(id)) resolve();
+  }
+
+  #keysChanged(keys: readonly Buffer[] | null): void {
+    if (keys === null) {
+      // Somebody emptied the database.
+      this.#giveUp();
+      this.#options.listener.sessionsChanged();
+      return;
+    }
+    const { notice, locks, sessions } = this.#unexplained.take(keys);
+    if (sessions) this.#options.listener.sessionsChanged();
+    if (this.#silent) for (const ino of locks) this.#options.listener.unlocked(ino);
+    if (notice === undefined) return;
+    this.counts.unexplained += notice.attrs.length + notice.slices.length;
+    this.counts.unexplained += notice.directories.length + notice.xattrs.length;
+    this.#options.listener.changed(notice);
+  }
+
+  #announced({ sid, notice, unlocked, nameless }: Message): void {
     for (const ino of unlocked) this.#options.listener.unlocked(ino);
     if (sid === this.#options.sid) {
       this.counts.own++;
+      const unasked = inTrash(notice);
+      if (unasked !== undefined) this.#options.listener.changed(unasked);
       return;
     }
     for (const ino of nameless) this.#options.listener.nameless(ino);
     this.#options.listener.changed(notice);
   }
+}
+
+/** What happens in the trash nobody here asked for: folders are made for what is removed, jobs empty them. */
+function inTrash(notice: Notice): Notice | undefined {
+  const entries = notice.entries.filter(({ parent }) => isTrash(parent));
+  if (entries.length === 0) return undefined;
+  const attrs = entries.length === notice.entries.length ? notice.attrs : [];
+  return { ...notice, attrs, entries, data: [], slices: [], xattrs: [] };
 }
 
 function now(): { wall: number; steady: number } {

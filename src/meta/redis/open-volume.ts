@@ -111,6 +111,7 @@ export class OpenVolume {
       sid,
       listener,
       trust: () => this.#notices.trust,
+      heard: (noticeId) => this.#notices.reached(noticeId),
       counters: new Counters(client, async (action, work) => {
         if (sid === 0n) throw new FsError("EROFS", action);
         return answers.ask(action, work);
@@ -143,6 +144,9 @@ export class OpenVolume {
         lockWaits.wakeAll();
         if (trust !== "none") this.#context.nameless.lookAtAll();
         this.#listener.trustChanged(trust);
+      },
+      interrupted: () => {
+        this.#listener.interrupted?.();
       },
       unlocked: (ino) => {
         lockWaits.wake(ino);

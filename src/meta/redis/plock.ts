@@ -1,11 +1,14 @@
 import { FsError } from "../../base/fs-error.ts";
 import type { Ino, LockType, RangeLock } from "../types.ts";
 import type { MetaContext } from "./context.ts";
-import { ownerField } from "./lock-waits.ts";
-import { bytes, integer, list } from "./reply.ts";
+import { lastNotice, ownerField } from "./lock-waits.ts";
+import { bytes, list } from "./reply.ts";
 import { translated } from "./scripts.ts";
 
-/** fcntl(2) byte ranges, shared between hosts: the hash `lockp<ino>`. Types are Linux's numbers. */
+/**
+ * fcntl(2) byte ranges, shared between hosts: the hash `lockp<ino>`. Types are Linux's numbers. Who has taken a lock has
+ * heard of everything that was changed before.
+ */
 
 const NUMBER: Readonly<Record<LockType, number>> = { read: 0, write: 1, unlock: 2 };
 const RECORD_BYTES = 24;
@@ -20,7 +23,7 @@ export interface SetlkRequest {
 /** @throws FsError EAGAIN, EINTR */
 export async function setlk(context: MetaContext, ino: Ino, request: SetlkRequest): Promise<void> {
   const { owner, lock, wait } = request;
-  const attempt = async (): Promise<boolean> => {
+  const attempt = async (): Promise<string | undefined> => {
     const reply = await context.answers.change(
       "plock",
       [`lockp${ino}`, `locked${context.sid}`, "waiters"],
@@ -31,13 +34,14 @@ export async function setlk(context: MetaContext, ino: Ino, request: SetlkReques
         wait === undefined ? 0 : 1,
       ],
     );
-    return integer(reply) === 1;
+    return lastNotice(reply);
   };
-  if (wait !== undefined) {
-    await context.lockWaits.until(ino, attempt, { signal: wait, trust: context.trust });
-  } else if (!(await attempt())) {
-    throw new FsError("EAGAIN", "setlk");
-  }
+  const heard =
+    wait === undefined
+      ? await attempt()
+      : await context.lockWaits.until(ino, attempt, { signal: wait, trust: context.trust });
+  if (heard === undefined) throw new FsError("EAGAIN", "setlk");
+  if (lock.type !== "unlock") await context.heard(heard);
 }
 
 /** The first lock in the way of `lock`; a lock of another session has no pid here. */

@@ -69,6 +69,9 @@ export class RedisMeta implements Meta {
   getattr(ino: Ino): Promise<Attr> {
     return reading.getattr(this.#context, ino);
   }
+  getattrs(inodes: readonly Ino[]): Promise<(Attr | undefined)[]> {
+    return reading.getattrs(this.#context, inodes);
+  }
   setattr(caller: Caller, ino: Ino, change: types.AttrChange): Promise<Attr> {
     return setattr(this.#context, caller, ino, change);
   }
@@ -113,6 +116,9 @@ export class RedisMeta implements Meta {
   }
   copyRange(from: FilePosition, to: FilePosition, length: number): Promise<Copied> {
     return data.copyRange(this.#context, from, to, length);
+  }
+  xattrs(ino: Ino): Promise<Map<string, Buffer> | undefined> {
+    return xattrs.allXattrs(this.#context, ino);
   }
   getxattr(ino: Ino, name: Buffer): Promise<Buffer> {
     return xattrs.getxattr(this.#context, ino, name);

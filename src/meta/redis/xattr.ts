@@ -1,10 +1,26 @@
 import { FsError } from "../../base/fs-error.ts";
 import type { Ino } from "../types.ts";
 import type { MetaContext } from "./context.ts";
-import { bytes, list, optionalBytes } from "./reply.ts";
-import { translated } from "./scripts.ts";
+import { bytes, list, optionalBytes, text } from "./reply.ts";
+import { callScript, translated } from "./scripts.ts";
 
 /** Extended attributes, as the hash `x<ino>` holds them. */
+
+const FEW = 32;
+
+/** All of an inode, where they are few enough to be handed over at once. */
+export async function allXattrs(
+  context: MetaContext,
+  ino: Ino,
+): Promise<Map<string, Buffer> | undefined> {
+  const reply = await context.answers.ask("getxattr", () =>
+    callScript(context.client, "xattrs", [`x${ino}`], [FEW]),
+  );
+  if (!Array.isArray(reply)) return undefined;
+  const values = new Map<string, Buffer>();
+  for (let at = 0; at < reply.length; at += 2) values.set(text(reply[at]), bytes(reply[at + 1]));
+  return values;
+}
 
 export async function getxattr(context: MetaContext, ino: Ino, name: Buffer): Promise<Buffer> {
   const value = await ask(context, "getxattr", () => context.client.hgetBuffer(`x${ino}`, name));

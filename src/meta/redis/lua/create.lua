@@ -56,5 +56,6 @@ if kind == DIRECTORY then
     call('HSET', 'dirDataLength', ino, 0)
     call('HSET', 'dirUsedSpace', ino, 0)
 end
+note('n', ino)
 note_entry(parent, name)
 return finish({attr, dir})

@@ -19,3 +19,9 @@ local function keep_locks(value, old)
     end
     if old and call('ZREM', KEYS[5], ARGV[9]) == 1 then note('l', ARGV[9]) end
 end
+
+-- Who has a lock must have heard of everything changed before, by others than those who announce nothing.
+local function newest_notice()
+    local newest = call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+    return newest and newest[1] or '0-0'
+end

@@ -2,7 +2,7 @@
 -- Takes or drops a byte range. A record is type (0 read, 1 write, 2 drops) u32, pid u32, start and end (inclusive)
 -- u64; an owner's are sorted, apart, and joined where neighbours have one type.
 --   KEYS  lockp<ino>, locked<sid>, waiters      ARGV  inode, owner field, record, 1 when the caller will wait
---   reply 1 when it is done, 0 when another owner is in the way      errors ESTALE
+--   reply the newest notice's id when it is done, 0 when another owner is in the way      errors ESTALE
 if fenced() then return fail('ESTALE', 'plock') end
 local ino, owner = ARGV[9], ARGV[10]
 
@@ -76,4 +76,4 @@ for _, part in ipairs(joined) do
 end
 keep_locks(text ~= '' and text or nil, own ~= '' and own or nil)
 announce()
-return 1
+return newest_notice()

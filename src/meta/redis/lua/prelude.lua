@@ -108,7 +108,8 @@ local function touched(parent, forced)
 end
 
 -- What others must know: attributes 'a', data 'd' or only where it lies 'c', extended attributes 'x', a dropped lock 'l',
--- a lost last name 'u' of an inode; an entry 'e'.
+-- a lost last name 'u' of an inode, a new one 'n'; an entry 'e'. Every key i, d, c, x<ino> that a script writes is to be told, or
+-- mounts that hold something of it take it for the change of a client that announces nothing.
 local function note(kind, ino)
     notes[#notes + 1] = kind .. ino_bytes(ino)
 end

@@ -1,0 +1,50 @@
+/**
+ * Things that were begun and have not ended. Whoever asks is told when all that were under way then have ended, whatever
+ * was begun since: a busy place keeps nobody waiting for ever.
+ */
+export class Pending {
+  readonly #tokens = new Set<PendingToken>();
+  /** Those who asked since something was last begun. */
+  #latest: Waiter | undefined;
+
+  get size(): number {
+    return this.#tokens.size;
+  }
+
+  begin(): PendingToken {
+    this.#latest = undefined;
+    const token = { waiters: [] };
+    this.#tokens.add(token);
+    return token;
+  }
+
+  end(token: PendingToken): void {
+    if (!this.#tokens.delete(token)) return;
+    for (const waiter of token.waiters) {
+      if (--waiter.left > 0) continue;
+      if (this.#latest === waiter) this.#latest = undefined;
+      for (const run of waiter.runs) run();
+    }
+  }
+
+  /** Calls back at once when nothing is under way. */
+  whenEnded(run: () => void): void {
+    if (this.#tokens.size === 0) run();
+    else (this.#latest ??= this.#wait()).runs.push(run);
+  }
+
+  #wait(): Waiter {
+    const waiter = { left: this.#tokens.size, runs: [] };
+    for (const token of this.#tokens) token.waiters.push(waiter);
+    return waiter;
+  }
+}
+
+export interface PendingToken {
+  readonly waiters: Waiter[];
+}
+
+interface Waiter {
+  left: number;
+  readonly runs: (() => void)[];
+}

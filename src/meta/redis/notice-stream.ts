@@ -1,0 +1,44 @@
+import type { Redis } from "ioredis";
+import { compareIds, decodeMessage, type Message } from "./notice.ts";
+import { bytes, list, text } from "./reply.ts";
+
+/** The stream `notices`: what was announced lately, for those who did not hear it. */
+
+const STREAM = "notices";
+const BATCH = 1000;
+const NONE = "0-0";
+
+/** The id of the newest notice. */
+export async function newestNotice(client: Redis): Promise<string> {
+  return firstId(await client.callBuffer("XREVRANGE", STREAM, "+", "-", "COUNT", 1));
+}
+
+/**
+ * Hands on what was announced after `from`, up to `end`.
+ *
+ * @returns false where that is not all there any more: the stream was shortened, or is another one
+ */
+export async function readNotices(
+  client: Redis,
+  { from, end }: { from: string; end: string },
+  take: (id: string, message: Message) => void,
+): Promise<boolean> {
+  if (from === end) return true;
+  const first = firstId(await client.callBuffer("XRANGE", STREAM, "-", "+", "COUNT", 1));
+  if (first === NONE || compareIds(first, from) > 0 || compareIds(end, from) < 0) return false;
+  for (let at = from; compareIds(at, end) < 0;) {
+    const batch = list(await client.callBuffer("XRANGE", STREAM, `(${at}`, end, "COUNT", BATCH));
+    if (batch.length === 0) return true;
+    for (const item of batch) {
+      const [id, fields] = list(item);
+      at = text(id);
+      take(at, decodeMessage(bytes(list(fields)[1])));
+    }
+  }
+  return true;
+}
+
+function firstId(range: unknown): string {
+  const [first] = list(range);
+  return first === undefined ? NONE : text(list(first)[0]);
+}
