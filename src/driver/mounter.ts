@@ -109,7 +109,7 @@ export class Mounter {
   /** Whether a generation is served; never waits long. */
   async look(path: string): Promise<Seen> {
     try {
-      const status = await askMount(path, { ask: "status" }, ASK_MS);
+      const status = await askMount(path, { ask: "status" }, { limitMs: ASK_MS });
       return status === undefined ? await probeMount(path) : { dead: false, status };
     } catch {
       // It is there and slow.
@@ -178,7 +178,7 @@ export class Mounter {
   /** They store what is left first, which may take long. */
   async #untilEnded(path: string): Promise<void> {
     this.#ending.add(path);
-    const ask = (): Promise<unknown> => askMount(path, { ask: "status" }, ASK_MS);
+    const ask = (): Promise<unknown> => askMount(path, { ask: "status" }, { limitMs: ASK_MS });
     while ((await ask().catch(() => "slow")) !== undefined) {
       await sleep(ENDING_EVERY_MS, undefined, { ref: false });
     }

@@ -59,7 +59,7 @@ export function handshake(fd: number, options: InitOptions): Negotiated {
   const body = request.subarray(IN_HEADER_BYTES);
   const offered = BigInt(body.readUInt32LE(12)) | (BigInt(body.readUInt32LE(16)) << 32n);
   const minor = Math.min(body.readUInt32LE(4), FUSE_KERNEL_MINOR_VERSION);
-  const flags = wanted(options) & offered;
+  const flags = wanted(options) & offered & ~refused();
   const answer = reply(INIT_OUT_BYTES).fill(0, OUT_HEADER_BYTES);
   request.copy(answer, 8, 8, 16);
   const at = OUT_HEADER_BYTES;
@@ -75,6 +75,14 @@ export function handshake(fd: number, options: InitOptions): Negotiated {
   answer.writeUInt32LE(Number(flags >> 32n), at + 32);
   writeSync(fd, answer);
   return { minor, flags: flags.toString() };
+}
+
+/** For trying what older kernels lack: names of flags that are not taken, comma-separated. */
+function refused(): bigint {
+  const names = (process.env["JUICEFS_FUSE_REFUSE"] ?? "").split(",");
+  return Object.entries(InitFlag)
+    .filter(([name]) => names.includes(name))
+    .reduce((flags, [, flag]) => flags | flag, 0n);
 }
 
 function wanted(options: InitOptions): bigint {

@@ -1,8 +1,19 @@
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { log } from "../base/log.ts";
+import { IN_HEADER_BYTES, Opcode } from "./abi.ts";
 import { readRequests, writeReply, type DeviceDescriptors } from "./channel.ts";
 import { Dispatcher, type Reply } from "./dispatch.ts";
+import { encodeError, encodeWritten } from "./encode.ts";
 import type { Operations } from "./operations.ts";
+import type { LeftRequest, RequestJournal } from "./request-journal.ts";
 import type { UnderWay } from "./under-way.ts";
+
+/** Nobody answers these. */
+const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
+/** A request that was read and could not be noted any more has a number near those that were. Numbers are even. */
+const NUMBERS_BEFORE = 4096n;
+const NUMBERS_BEHIND = 256n;
 
 /**
  * A mounted file system from its first request to its last. Answers come in any order; each carries the number of its
@@ -11,23 +22,45 @@ import type { UnderWay } from "./under-way.ts";
 export class FuseSession {
   readonly #device: DeviceDescriptors;
   readonly #dispatcher: Dispatcher;
+  readonly #journal: RequestJournal | undefined;
+  readonly #leaving = new AbortController();
   readonly #underWay: UnderWay;
   #unanswered = 0;
   #idle = Promise.withResolvers<void>();
-  readonly #leaving = new AbortController();
 
-  constructor(device: DeviceDescriptors, fs: Operations, underWay: UnderWay) {
+  /** `journal`: for a kernel that does not send again what a process left unanswered. */
+  constructor(
+    device: DeviceDescriptors,
+    fs: Operations,
+    { underWay, journal }: { underWay: UnderWay; journal?: RequestJournal | undefined },
+  ) {
     this.#device = device;
     this.#dispatcher = new Dispatcher(fs);
     this.#underWay = underWay;
+    this.#journal = journal;
   }
 
   /** Serves until the file system is unmounted and everything is answered. */
   async serve(): Promise<void> {
     await readRequests(this.#device, this.#leaving.signal, (request) => {
-      this.#take(request);
+      this.#take(request, SILENT.has(request.readUInt32LE(4)) ? undefined : this.#note(request));
     });
     await this.#answered();
+  }
+
+  /** Executes what a process before noted down and did not answer; what it could not even note down is answered EIO. */
+  takeOver(): void {
+    if (this.#journal === undefined) return;
+    const { left, highest } = this.#journal.recover();
+    const noted = new Set(left.map(({ request }) => request.readBigUInt64LE(8)));
+    const unnoted = encodeError(constants.errno.EIO);
+    const first = highest > NUMBERS_BEFORE ? highest - NUMBERS_BEFORE : 2n;
+    for (let number = first - (first % 2n); number <= highest + NUMBERS_BEHIND; number += 2n) {
+      if (noted.has(number)) continue;
+      unnoted.writeBigUInt64LE(number, 8);
+      writeReply(this.#device.replies, unnoted);
+    }
+    for (const one of left) this.#takeLeft(one);
   }
 
   /** Reads no more requests; settles when those under way are answered, or after `limitMs`. */
@@ -40,20 +73,32 @@ export class FuseSession {
     if (this.#unanswered > 0) await this.#idle.promise;
   }
 
-  #take(request: Buffer): void {
-    const reply = this.#dispatcher.dispatch(request);
-    if (reply instanceof Promise) this.#answerLater(reply, request);
-    else if (reply !== undefined)
-      this.#answer(reply, request.readUInt32LE(8), request.readUInt32LE(12));
+  #note(request: Buffer): number | undefined {
+    return this.#journal?.note(request);
   }
 
-  #answerLater(reply: Promise<Reply>, request: Buffer): void {
-    const low = request.readUInt32LE(8);
-    const high = request.readUInt32LE(12);
+  #takeLeft({ slot, request, written }: LeftRequest): void {
+    if (!written) {
+      this.#take(request, slot);
+      return;
+    }
+    const reply = encodeWritten(request.readUInt32LE(IN_HEADER_BYTES + 16));
+    this.#answer(reply, request, slot);
+  }
+
+  #take(request: Buffer, slot: number | undefined): void {
+    const reply = this.#dispatcher.dispatch(request);
+    if (reply instanceof Promise) this.#answerLater(reply, request, slot);
+    else if (reply !== undefined) this.#answer(reply, request, slot);
+  }
+
+  #answerLater(reply: Promise<Reply>, request: Buffer, slot: number | undefined): void {
+    // The request's own bytes are gone by then.
+    const head = Buffer.from(request.subarray(0, 16));
     const task = this.#underWay.begin(request);
     this.#unanswered++;
     void reply.then((answer) => {
-      if (answer !== undefined) this.#answer(answer, low, high);
+      if (answer !== undefined) this.#answer(answer, head, slot);
       if (task !== undefined) this.#underWay.end(task);
       if (--this.#unanswered > 0) return;
       this.#idle.resolve();
@@ -61,10 +106,23 @@ export class FuseSession {
     });
   }
 
-  #answer(reply: Exclude<Reply, undefined>, low: number, high: number): void {
-    const head = (Buffer.isBuffer(reply) ? reply : reply[0]) as Buffer;
-    head.writeUInt32LE(low, 8);
-    head.writeUInt32LE(high, 12);
-    writeReply(this.#device.replies, reply);
+  /** `head`: the first 16 bytes of the request at least. */
+  #answer(reply: Exclude<Reply, undefined>, head: Buffer, slot: number | undefined): void {
+    const first = (Buffer.isBuffer(reply) ? reply : reply[0]) as Buffer;
+    first.writeUInt32LE(head.readUInt32LE(8), 8);
+    first.writeUInt32LE(head.readUInt32LE(12), 12);
+    const journal = slot === undefined ? undefined : this.#journal;
+    if (journal !== undefined && head.readUInt32LE(4) === Opcode.WRITE) {
+      journal.written(slot ?? 0);
+    }
+    try {
+      writeReply(this.#device.replies, reply);
+    } catch (error) {
+      log.error({ error, opcode: head.readUInt32LE(4) }, "the kernel refused an answer");
+      const refused = encodeError(constants.errno.EIO);
+      head.copy(refused, 8, 8, 16);
+      writeReply(this.#device.replies, refused);
+    }
+    journal?.answered(slot ?? 0);
   }
 }

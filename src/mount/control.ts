@@ -11,9 +11,9 @@ import { join } from "node:path";
 
 export type ControlRequest =
   | { readonly ask: "status" }
-  /** Unmounts; `lazy`: also while somebody uses it. Answers when it is unmounted, with `wait` when everything is stored. */
   /** Hands the mount over to another serving program; answers when that serves. */
   | { readonly ask: "replace"; readonly program: string }
+  /** Unmounts; `lazy`: also while somebody uses it. Answers when it is unmounted, with `wait` when everything is stored. */
   | { readonly ask: "unmount"; readonly lazy: boolean; readonly wait: boolean };
 
 /** A mount as its supervisor sees it. */
@@ -37,14 +37,18 @@ export type ControlAnswer = { readonly done: MountStatus } | { readonly failed: 
 
 const LINE_MAX = 64 << 10;
 
-/** Where a mount keeps its socket and what its processes share. `JUICEFS_RUN` names another place than /run/juicefs. */
-export function mountFolder(mountpoint: string): string {
-  const name = createHash("sha256").update(mountpoint).digest("hex").slice(0, 16);
-  return join(process.env["JUICEFS_RUN"] ?? "/run/juicefs", name);
+/** Where mounts keep their folders; `JUICEFS_RUN` names another place. */
+function runFolder(): string {
+  return process.env["JUICEFS_RUN"] ?? "/run/juicefs";
 }
 
-function socketPath(mountpoint: string): string {
-  return join(mountFolder(mountpoint), "control");
+/** Where a mount keeps its socket and what its processes share. */
+export function mountFolder(mountpoint: string, run = runFolder()): string {
+  return join(run, createHash("sha256").update(mountpoint).digest("hex").slice(0, 16));
+}
+
+function socketPath(mountpoint: string, run?: string): string {
+  return join(mountFolder(mountpoint, run), "control");
 }
 
 /** Answers requests until it is closed. */
@@ -86,9 +90,9 @@ async function answerOne(
 export async function askMount(
   mountpoint: string,
   request: ControlRequest,
-  limitMs: number,
+  { limitMs, run }: { limitMs: number; run?: string },
 ): Promise<MountStatus | undefined> {
-  const socket = connect(socketPath(mountpoint));
+  const socket = connect(socketPath(mountpoint, run));
   socket.setTimeout(limitMs, () => {
     socket.destroy(new Error(`The mount on "${mountpoint}" does not answer for ${limitMs} ms`));
   });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { log } from "../base/log.ts";
 import { has, type Negotiated } from "../fuse/init.ts";
 import { KernelNotifier } from "../fuse/notify.ts";
+import { RequestJournal } from "../fuse/request-journal.ts";
 import { FuseSession } from "../fuse/session.ts";
 import { UnderWay } from "../fuse/under-way.ts";
 import { openVolume, type OpenedVolume, type Predecessor } from "../volume/open.ts";
@@ -96,18 +97,12 @@ class Server {
   }
 
   async #succeed(config: ServerConfig, after: Succession): Promise<void> {
-    const lastNotice = readLastNotice(config.folder);
+    const lastNotice = readIfThere(join(config.folder, "last-notice"));
     await this.#open(config, { sid: BigInt(after.sid), lastNotice });
-    await this.#serve(after.negotiated, (notifier) => {
-      notifier.resend();
-    });
+    await this.#serve(after.negotiated, true);
   }
 
-  /** `begun`: called when requests are read. */
-  async #serve(
-    negotiated: Negotiated,
-    begun: (notifier: KernelNotifier) => void = () => undefined,
-  ): Promise<void> {
+  async #serve(negotiated: Negotiated, successor = false): Promise<void> {
     const volume = this.#volume;
     if (volume === undefined) throw new Error("Asked to serve before a volume was opened");
     this.#negotiated = negotiated;
@@ -118,10 +113,15 @@ class Server {
     });
     volume.setKernel(kernelCaches(notifier));
     this.#keepLastNotice(volume);
-    const session = new FuseSession(DEVICE, operationsOf(volume.vfs), underWay);
+    const resends = has(negotiated, "HAS_RESEND");
+    const journal = resends ? undefined : new RequestJournal(this.#file("requests"));
+    const session = new FuseSession(DEVICE, operationsOf(volume.vfs), { underWay, journal });
     this.#session = session;
+    if (successor) session.takeOver();
     const served = session.serve();
-    begun(notifier);
+    if (successor && resends) notifier.resend();
+    if (!resends && !successor)
+      log.info("this kernel does not send requests again: they are noted down");
     this.#tell({ kind: "serving" });
     await served;
     if (this.#ending) return;
@@ -139,6 +139,10 @@ class Server {
     process.exit(0);
   }
 
+  #file(name: string): string {
+    return join(this.#config?.folder ?? "", name);
+  }
+
   /** A successor begins with the notices that came after this one. */
   #keepLastNotice(volume: OpenedVolume): void {
     let kept: string | undefined;
@@ -146,7 +150,7 @@ class Server {
       const last = volume.lastNotice();
       if (last === undefined || last === kept) return;
       kept = last;
-      writeFileSync(noticeFile(this.#config?.folder ?? ""), last);
+      writeFileSync(this.#file("last-notice"), last);
     }, NOTICE_MS);
     timer.unref();
   }
@@ -169,13 +173,10 @@ class Server {
   }
 }
 
-function noticeFile(folder: string): string {
-  return join(folder, "last-notice");
-}
-
-function readLastNotice(folder: string): string | undefined {
+/** Absent where no notice was seen yet. */
+function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(noticeFile(folder), "utf8");
+    return readFileSync(path, "utf8");
   } catch {
     return undefined;
   }

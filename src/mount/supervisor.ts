@@ -17,8 +17,10 @@ import { makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
  * serving process starts another supervisor, which goes on from what it is told.
  */
 
-/** One that served so long was well: the next one is started at once. */
-const WELL_MS = 1000;
+/** One that served so long was well. */
+const WELL_MS = 300;
+/** So many deaths in a row are no reason to wait: whatever killed it may be over. */
+const PATIENT_DEATHS = 2;
 const PAUSE_MAX_MS = 5000;
 /** How long an unmounted volume may take to store what is left when the supervisor is told to end. */
 const LEAVE_MS = 30_000;
@@ -186,7 +188,8 @@ export class Supervisor {
     this.#restarts++;
     this.#lastDeath = `${new Date().toISOString()} ${how}`;
     this.#deaths = Date.now() - this.#servingSince > WELL_MS ? 0 : this.#deaths + 1;
-    const pauseMs = this.#deaths === 0 ? 0 : Math.min(50 * 2 ** this.#deaths, PAUSE_MAX_MS);
+    const again = this.#deaths - PATIENT_DEATHS;
+    const pauseMs = again <= 0 ? 0 : Math.min(50 * 2 ** again, PAUSE_MAX_MS);
     log.error({ how, pauseMs }, "the serving process died, starting another one");
     setTimeout(() => {
       this.#succeed(ServerHandle.start(this.#device, this.#program));

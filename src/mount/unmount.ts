@@ -18,7 +18,7 @@ export async function unmountVolume(
   if (top.type !== "fuse.juicefs") {
     throw new Error(`Cannot unmount "${target}": it is ${top.type}, not a juicefs volume`);
   }
-  const asked = await askMount(target, { ask: "unmount", lazy, wait }, PATIENCE_MS);
+  const asked = await askMount(target, { ask: "unmount", lazy, wait }, { limitMs: PATIENCE_MS });
   // Nobody answers: a dead mount, or one of another client.
   if (asked === undefined) await unmount(target, { lazy });
 }

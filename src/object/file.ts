@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { mkdir, open, opendir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
@@ -48,10 +47,7 @@ export class FileStorage implements ObjectStorage {
   }
 
   async #write(path: string, parts: readonly Uint8Array[]): Promise<void> {
-    const temporary = join(
-      dirname(path),
-      `${TEMPORARY}${basename(path).slice(0, 200)}.tmp.${randomBytes(5).toString("hex")}`,
-    );
+    const temporary = temporaryOf(path);
     const file = await openNew(temporary);
     try {
       await writeAll(file, parts);
@@ -111,9 +107,10 @@ export class FileStorage implements ObjectStorage {
 
   async delete(key: string): Promise<void> {
     try {
-      await unlink(join(this.#root, key));
+      const path = join(this.#root, key);
+      await Promise.all([removeFile(path), removeFile(temporaryOf(path))]);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw failure("delete", key, error);
+      throw failure("delete", key, error);
     }
   }
 
@@ -169,13 +166,26 @@ export class FileStorage implements ObjectStorage {
   }
 }
 
+/** The same for each try, so that another one, or a deletion, takes away what a writer left that died. */
+function temporaryOf(path: string): string {
+  return join(dirname(path), `${TEMPORARY}${basename(path).slice(0, 200)}.tmp.0`);
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
 async function openNew(path: string): ReturnType<typeof open> {
   try {
-    return await open(path, "wx", 0o666);
+    return await open(path, "w", 0o666);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     await mkdir(dirname(path), { recursive: true, mode: 0o777 });
-    return open(path, "wx", 0o666);
+    return open(path, "w", 0o666);
   }
 }
 

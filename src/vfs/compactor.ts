@@ -4,6 +4,7 @@ import { ObjectMissing } from "../chunk/block-store.ts";
 import { planCompaction, type CompactionPlan } from "../meta/compaction.ts";
 import type { Meta } from "../meta/meta.ts";
 import type { Ino, Slice } from "../meta/types.ts";
+import type { LooseSlices } from "./loose-slices.ts";
 import { copySlice, type CopyParts } from "./slice-copy.ts";
 
 /**
@@ -14,6 +15,7 @@ import { copySlice, type CopyParts } from "./slice-copy.ts";
 
 export interface CompactorParts extends CopyParts {
   readonly meta: Pick<Meta, "readChunk" | "newSliceId" | "compactChunks">;
+  readonly loose: LooseSlices;
   /** The records of a chunk were replaced: what is known of them is stale. */
   readonly compacted: (ino: Ino, chunkIndex: number) => void;
 }
@@ -161,13 +163,14 @@ export class Compactor {
     chunkIndex: number,
     { records, plan }: { records: readonly Slice[]; plan: CompactionPlan },
   ): Promise<boolean> {
-    const { meta, compacted } = this.#parts;
+    const { meta, compacted, loose } = this.#parts;
     const id = await meta.newSliceId();
     const { pos, size, looked, skipped } = plan;
+    loose.begin({ id, size, chunk: { ino, chunkIndex } });
     try {
       await copySlice(this.#parts, { id, size }, plan.pieces);
     } catch (error) {
-      this.#discard(id, size);
+      loose.discard({ id, size });
       if (error instanceof ObjectMissing && (await this.#changed(ino, chunkIndex, records))) {
         return false;
       }
@@ -176,8 +179,12 @@ export class Compactor {
     const slice: Slice = { pos, id, size, off: 0, len: size };
     const read = records.slice(0, looked);
     const [done] = await meta.compactChunks([{ ino, chunkIndex, read, kept: skipped, slice }]);
-    if (done === true) compacted(ino, chunkIndex);
-    else this.#discard(id, size);
+    if (done === true) {
+      compacted(ino, chunkIndex);
+      loose.fixed(id);
+    } else {
+      loose.discard({ id, size });
+    }
     return done === true;
   }
 
@@ -187,11 +194,6 @@ export class Compactor {
       const other = now[at];
       return other?.id !== id || other.pos !== pos || other.len !== len;
     });
-  }
-
-  /** Nobody will ever refer to these objects; what cannot be deleted is found by gc. */
-  #discard(id: bigint, size: number): void {
-    this.#parts.store.deleteSlice(id, size).catch(() => undefined);
   }
 }
 

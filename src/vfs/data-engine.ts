@@ -10,9 +10,10 @@ import type { Attr, CommitOutcome, Ino, Time } from "../meta/types.ts";
 import { ChunkViews } from "./chunk-views.ts";
 import { Committer } from "./committer.ts";
 import { Compactor } from "./compactor.ts";
-import { DirtyJournal, type Journaled } from "./dirty-journal.ts";
+import { DirtyJournal, type Journaled, type LooseSlice } from "./dirty-journal.ts";
 import type { FileData, ReadHandle, WriteAt } from "./file-data.ts";
 import { FileReader, type ReaderParts } from "./file-reader.ts";
+import { LooseSlices } from "./loose-slices.ts";
 import { FileWriter, type WriterParts } from "./file-writer.ts";
 import type { PendingSlice } from "./pending-slice.ts";
 import { restoreSlices } from "./restore.ts";
@@ -47,9 +48,11 @@ export class DataEngine implements FileData {
   readonly #store: BlockStore;
   readonly #spool: Spool;
   readonly #journal: DirtyJournal;
+  readonly #loose: LooseSlices;
   readonly #uploads: SliceUploads;
   readonly #listener: DataListener;
   readonly #commit: Meta["commitSlices"];
+  readonly #readChunk: Meta["readChunk"];
   readonly #writers = new Map<Ino, FileWriter>();
   readonly #handles = new Map<Ino, number>();
   readonly #views: ChunkViews;
@@ -74,19 +77,18 @@ export class DataEngine implements FileData {
     this.#spool = spool;
     this.#listener = listener;
     this.#dirtyMax = half;
+    this.#readChunk = (ino, chunkIndex) => meta.readChunk(ino, chunkIndex);
     this.#commit = (commits) => meta.commitSlices(commits);
     this.#journal = new DirtyJournal(options.folder);
+    this.#loose = new LooseSlices(store, this.#journal);
     const memory = new SharedMemory(store.blockSize, Math.ceil(half / 4 / store.blockSize));
     const cache = new BlockCache(store, memory, { capacityBytes: half });
-    this.#views = new ChunkViews(
-      (ino, chunkIndex) => meta.readChunk(ino, chunkIndex),
-      (ino, chunkIndex, { records, pieces }) => {
-        if (options.readOnly) return;
-        this.#compactor.sawRead(ino, chunkIndex, { records, pieces: pieces.length });
-      },
-    );
+    this.#views = new ChunkViews(this.#readChunk, (ino, chunkIndex, { records, pieces }) => {
+      if (options.readOnly) return;
+      this.#compactor.sawRead(ino, chunkIndex, { records, pieces: pieces.length });
+    });
     this.#compactor = new Compactor({
-      ...{ meta, store, cache, memory },
+      ...{ meta, store, cache, memory, loose: this.#loose },
       compacted: (ino, chunkIndex) => {
         this.#views.dropChunk(ino, chunkIndex);
       },
@@ -99,12 +101,11 @@ export class DataEngine implements FileData {
         this.#settled(slice, outcome);
       },
       unused: ({ identity }) => {
-        if (identity === undefined) return;
-        store.deleteSlice(identity.id, identity.size).catch(() => undefined);
+        if (identity !== undefined) this.#loose.discard(identity);
       },
     });
     this.#uploads = new SliceUploads({
-      ...{ store, journal: this.#journal, newSliceId: () => meta.newSliceId() },
+      ...{ store, journal: this.#journal, loose: this.#loose, newSliceId: () => meta.newSliceId() },
       packBytes: store.rangeReads ? store.blockSize : PACK_BYTES_WHOLE,
       stored: (group) => {
         committer.add(group);
@@ -128,12 +129,12 @@ export class DataEngine implements FileData {
 
   write(ino: Ino, data: Uint8Array, { offset, append, unique }: WriteAt): Maybe<void> {
     if (append && this.#appended.has(unique)) {
-      this.#journal.answered(unique);
+      this.#answered(unique);
       return undefined;
     }
     const held = this.#writer(ino).write(offset, data, append ? unique : undefined);
     if (this.#spool.used <= this.#dirtyMax) {
-      if (append) this.#journal.answered(unique);
+      if (append) this.#answered(unique);
       return held;
     }
     for (const writer of this.#writers.values()) writer.freezeAll();
@@ -143,7 +144,14 @@ export class DataEngine implements FileData {
 
   async #answerLater(ready: Promise<unknown>, unique: bigint | undefined): Promise<void> {
     await ready;
-    if (unique !== undefined) this.#journal.answered(unique);
+    if (unique !== undefined) this.#answered(unique);
+  }
+
+  /** The answer leaves in this turn of the event loop; until then the request may be seen again. */
+  #answered(unique: bigint): void {
+    setImmediate(() => {
+      this.#journal.answered(unique);
+    });
   }
 
   read(
@@ -226,18 +234,32 @@ export class DataEngine implements FileData {
       writer: (ino) => this.#writer(ino),
       nextNumber: this.#writerParts.nextNumber,
     });
+    for (const loose of journaled.loose) await this.#fix(loose);
   }
 
-  async close(): Promise<void> {
+  /** What a process before was storing or deleting is deleted, unless a record came to refer to it. */
+  async #fix({ id, size, chunk }: LooseSlice): Promise<void> {
+    if (chunk !== undefined) {
+      const records = await this.#readChunk(chunk.ino, chunk.chunkIndex);
+      if (records.some((record) => record.id === id)) return;
+    }
+    this.#loose.discard({ id, size });
+  }
+
+  async drain(): Promise<void> {
     clearInterval(this.#timer);
     const writers = [...this.#writers.values()];
     const failures = await Promise.allSettled(writers.map(async (writer) => writer.flush()));
     await this.#compactor.close();
+    await this.#loose.idle();
+    const failed = failures.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason as Error;
+  }
+
+  async close(): Promise<void> {
     await this.#store.close();
     this.#journal.close();
     this.#spool.close();
-    const failed = failures.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw failed.reason as Error;
   }
 
   #writer(ino: Ino): FileWriter {

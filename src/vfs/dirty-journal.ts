@@ -31,6 +31,10 @@ const KIND = {
   end: 6,
   /** y: number of an append's request that is not answered yet. */
   unanswered: 7,
+  /** Objects that may come to belong to nobody. a: size and x: id of their slice, b: chunk index and y: inode it is for, or 0. */
+  loose: 8,
+  /** They belong to somebody, or are gone. x: id. */
+  fixed: 9,
 } as const;
 
 /** A pending slice as the log tells it. */
@@ -52,11 +56,25 @@ export interface Journaled {
   readonly commit: readonly JournaledSlice[];
   /** Requests whose bytes are in the spool although they may be sent again. */
   readonly appends: ReadonlySet<bigint>;
+  /** Slices that were being stored or deleted, outside of the pending ones. */
+  readonly loose: readonly LooseSlice[];
+}
+
+/** A slice whose objects belong to nobody, unless a record of this chunk refers to it. */
+export interface LooseSlice {
+  readonly id: bigint;
+  readonly size: number;
+  readonly chunk?: { readonly ino: Ino; readonly chunkIndex: number } | undefined;
 }
 
 const NO_COMMIT = { number: 0n, count: 0, slices: [] };
 
-export const NOTHING_JOURNALED: Journaled = { slices: [], commit: [], appends: new Set() };
+export const NOTHING_JOURNALED: Journaled = {
+  slices: [],
+  commit: [],
+  appends: new Set(),
+  loose: [],
+};
 
 /** What one record says; absent numbers are zero. */
 interface RecordFields {
@@ -71,6 +89,7 @@ export class DirtyJournal {
   readonly #record = Buffer.alloc(RECORD_BYTES);
   readonly #unanswered = new Set<bigint>();
   readonly #pending = new Map<number, PendingSlice>();
+  readonly #loose = new Map<bigint, LooseSlice>();
   #fd: number;
   #length = 0;
   #lastCommit = 0n;
@@ -127,8 +146,24 @@ export class DirtyJournal {
     this.#write(KIND.end, slice.number, {});
   }
 
+  /** Objects are about to be stored that no record refers to, or to be deleted: a successor looks after them. */
+  loose(slice: LooseSlice): void {
+    this.#loose.set(slice.id, slice);
+    this.#writeLoose(slice);
+  }
+
+  /** A record refers to them, or they are gone. */
+  fixed(id: bigint): void {
+    if (this.#loose.delete(id)) this.#write(KIND.fixed, 0, { x: id });
+  }
+
   close(): void {
     closeSync(this.#fd);
+  }
+
+  #writeLoose({ id, size, chunk }: LooseSlice): void {
+    const fields = { a: size, b: chunk?.chunkIndex ?? 0, x: id, y: chunk?.ino ?? 0n };
+    this.#write(KIND.loose, 0, fields);
   }
 
   #begin({ number, chunkIndex, pos, ino, append }: PendingSlice): void {
@@ -164,6 +199,7 @@ export class DirtyJournal {
       this.#grew(slice);
       if (slice.identity !== undefined) this.identity(slice, slice.identity);
     }
+    for (const slice of this.#loose.values()) this.#writeLoose(slice);
     this.activate(new Set(this.#unanswered));
     closeSync(old);
   }
@@ -176,32 +212,61 @@ export class DirtyJournal {
 
 /** What the log of an earlier process tells; nothing where there is none. */
 export function readJournal(folder: string): Journaled {
-  const slices = new Map<number, JournaledSlice>();
-  let commit: { number: bigint; count: number; slices: JournaledSlice[] } = NO_COMMIT;
-  const appends = new Set<bigint>();
+  const told = new Telling();
   const bytes = readIfThere(join(folder, FILE_NAME));
   for (let at = 0; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
     const number = bytes.readDoubleLE(at + 8);
-    const fields = {
+    told.take(bytes.readUInt32LE(at), number, {
       ...{ a: bytes.readUInt32LE(at + 16), b: bytes.readUInt32LE(at + 20) },
       ...{ x: bytes.readBigInt64LE(at + 24), y: bytes.readBigUInt64LE(at + 32) },
-    };
-    const kind = bytes.readUInt32LE(at);
-    if (kind === KIND.begin) slices.set(number, begun(fields));
-    if (kind === KIND.end) slices.delete(number);
-    if ((kind === KIND.grew || kind === KIND.unanswered) && fields.y !== 0n) appends.add(fields.y);
-    const slice = slices.get(number);
-    if (slice === undefined) continue;
-    apply(slice, kind, fields);
-    if (kind !== KIND.commit) continue;
-    if (fields.x !== commit.number) commit = { number: fields.x, count: fields.a, slices: [] };
-    commit.slices.push(slice);
+    });
   }
-  const pending = new Set(slices.values());
-  // One whose records were not all noted down was not sent.
-  const sent = commit.slices.length === commit.count;
-  const underWay = sent && commit.slices.some((slice) => pending.has(slice));
-  return { slices: [...pending], commit: underWay ? commit.slices : [], appends };
+  return told.all();
+}
+
+/** What the records read so far amount to. */
+class Telling {
+  readonly #slices = new Map<number, JournaledSlice>();
+  readonly #appends = new Set<bigint>();
+  readonly #loose = new Map<bigint, LooseSlice>();
+  #commit: { number: bigint; count: number; slices: JournaledSlice[] } = NO_COMMIT;
+
+  take(kind: number, number: number, fields: Required<RecordFields>): void {
+    if (kind === KIND.begin) this.#slices.set(number, begun(fields));
+    else if (kind === KIND.loose) this.#loose.set(fields.x, looseSlice(fields));
+    else if (kind === KIND.fixed) this.#loose.delete(fields.x);
+    else if (kind === KIND.unanswered) this.#appends.add(fields.y);
+    else this.#takeOfSlice(kind, number, fields);
+  }
+
+  all(): Journaled {
+    const pending = new Set(this.#slices.values());
+    const { count, slices } = this.#commit;
+    // One whose records were not all noted down was not sent.
+    const underWay = slices.length === count && slices.some((slice) => pending.has(slice));
+    return {
+      ...{ slices: [...pending], commit: underWay ? slices : [], appends: this.#appends },
+      loose: [...this.#loose.values()],
+    };
+  }
+
+  #takeOfSlice(kind: number, number: number, fields: Required<RecordFields>): void {
+    const slice = this.#slices.get(number);
+    if (slice === undefined) return;
+    if (kind === KIND.end) this.#slices.delete(number);
+    else if (kind === KIND.commit) this.#takeCommit(slice, fields);
+    else apply(slice, kind, fields);
+    if (kind === KIND.grew && fields.y !== 0n) this.#appends.add(fields.y);
+  }
+
+  #takeCommit(slice: JournaledSlice, { a, x }: Required<RecordFields>): void {
+    if (x !== this.#commit.number) this.#commit = { number: x, count: a, slices: [] };
+    this.#commit.slices.push(slice);
+  }
+}
+
+function looseSlice({ a, b, x, y }: Required<RecordFields>): LooseSlice {
+  return { id: x, size: a, chunk: y === 0n ? undefined : { ino: y, chunkIndex: b } };
 }
 
 function begun({ a, b, x, y }: Required<RecordFields>): JournaledSlice {

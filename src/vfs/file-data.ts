@@ -44,7 +44,9 @@ export interface FileData {
     what: "data" | "hole",
     length: number,
   ): Promise<number | undefined>;
-  /** Flushes everything and gives memory and connections back. */
+  /** Everything written is stored and committed, and nothing is under way in the background. @throws FsError */
+  drain(): Promise<void>;
+  /** Gives memory and connections back, after `drain`. */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 import type { Maybe } from "../base/maybe.ts";
 import type { BlockStore } from "../chunk/block-store.ts";
 import type { DirtyJournal } from "./dirty-journal.ts";
+import type { LooseSlices } from "./loose-slices.ts";
 import type { PendingSlice } from "./pending-slice.ts";
 
 /**
@@ -18,6 +19,7 @@ export interface UploadParts {
   readonly store: BlockStore;
   readonly newSliceId: () => Maybe<bigint>;
   readonly journal: DirtyJournal;
+  readonly loose: LooseSlices;
   /** Bytes that travel together at most. */
   readonly packBytes: number;
   /** Called for each slice that was finished, once. */
@@ -209,7 +211,7 @@ export class SliceUploads {
 
   /** Nobody will ever refer to these objects; what cannot be deleted is found by gc. */
   #discard(id: bigint | undefined, size: number): void {
-    if (id !== undefined) this.#parts.store.deleteSlice(id, size).catch(() => undefined);
+    if (id !== undefined) this.#parts.loose.discard({ id, size });
   }
 }
 

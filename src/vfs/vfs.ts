@@ -213,10 +213,13 @@ export class Vfs implements fs.FileSystem {
   }
 
   async close(): Promise<void> {
+    const { data, meta } = this.#parts;
     try {
-      await this.#parts.data.close();
+      await data.drain();
     } finally {
-      await this.#parts.meta.close();
+      // What the session's end leaves to be deleted needs the store.
+      await meta.close();
+      await data.close();
     }
   }
 }

@@ -6,6 +6,7 @@ import type { Meta } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Format } from "../meta/format.ts";
 import { Compactor } from "../vfs/compactor.ts";
+import { LooseSlices } from "../vfs/loose-slices.ts";
 import { storageSettings } from "./storage-settings.ts";
 
 /** A volume that a command works on without showing it to anybody. */
@@ -74,5 +75,6 @@ function compactorOf(meta: Meta, store: BlockStore): Compactor {
   const memory = new SharedMemory(store.blockSize, CACHED_BLOCKS);
   const capacityBytes = CACHED_BLOCKS * store.blockSize;
   const cache = new BlockCache(store, memory, { capacityBytes });
-  return new Compactor({ ...{ meta, store, cache, memory }, compacted: () => undefined });
+  const loose = new LooseSlices(store);
+  return new Compactor({ ...{ meta, store, cache, memory, loose }, compacted: () => undefined });
 }

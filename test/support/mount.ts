@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
+import { askMount, type ControlRequest, type MountStatus } from "../../src/mount/control.ts";
 import { officialBinary } from "./binaries.ts";
 import { makeFolder, type TestFolder } from "./folder.ts";
 import { startProgram, until, type RunningProgram } from "./process.ts";
@@ -85,6 +86,17 @@ export async function mountVolume(
     { env: { ...process.env, JUICEFS_RUN: join(volume.folder, "run"), ...env } },
   );
   return mounted(path, program);
+}
+
+/** Asks the supervisor of a test's mount; for its state, when nothing else is asked. */
+export async function askTestMount(
+  mount: { readonly path: string; readonly folder: string },
+  request: ControlRequest = { ask: "status" },
+): Promise<MountStatus> {
+  const run = join(mount.folder, "run");
+  const answer = await askMount(mount.path, request, { limitMs: 30_000, run });
+  if (answer === undefined) throw new Error(`Nobody answers for the mount on ${mount.path}`);
+  return answer;
 }
 
 /** Mounts a volume with the official client. */

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, open, readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { MountStatus } from "../../src/mount/control.ts";
+import { startProgram, until } from "../support/process.ts";
+import { askTestMount, formatTestVolume, mountVolume, officialJuicefs } from "../support/mount.ts";
+
+/** A mount outlives whatever of its processes is killed. */
+
+const WRITER = fileURLToPath(new URL("writer.ts", import.meta.url));
+const KILLS = Number(process.env["JUICEFS_TEST_KILLS"] ?? 5);
+
+interface Report {
+  readonly steps: number;
+  readonly longestMs: number;
+  readonly wrong: readonly string[];
+}
+
+/** Runs the writer in `folder` while `disturb` is at work. */
+async function writeDuring(folder: string, disturb: () => Promise<void>): Promise<Report> {
+  await mkdir(folder);
+  const writer = startProgram(process.execPath, [WRITER, folder], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const gone = once(writer.child, "exit");
+  try {
+    await sleep(300);
+    await disturb();
+    await sleep(300);
+  } finally {
+    writer.child.stdin?.end();
+  }
+  const [status] = (await gone) as [number];
+  assert.equal(status, 0, writer.output());
+  return JSON.parse(writer.output()) as Report;
+}
+
+/** Kills one of the mount's processes and waits until it is served again. */
+async function kill(
+  mount: { path: string; folder: string },
+  which: "serverPid" | "supervisorPid",
+): Promise<MountStatus> {
+  const before = await askTestMount(mount);
+  process.kill(before[which], "SIGKILL");
+  let after = before;
+  await until("a successor", async () => {
+    after = await askTestMount(mount).catch(() => before);
+    return after[which] !== before[which] && after.state === "serving";
+  });
+  return after;
+}
+
+for (const [name, env] of [
+  ["requests are sent again", {}],
+  ["requests are noted down", { JUICEFS_FUSE_REFUSE: "HAS_RESEND" }],
+] as const) {
+  test(`the serving process is killed again and again, nobody notices but by a pause: ${name}`, async (t) => {
+    await using volume = await formatTestVolume();
+    await using mount = await mountVolume(volume, [], env);
+    const where = { path: mount.path, folder: volume.folder };
+    const report = await writeDuring(join(mount.path, "work"), async () => {
+      for (let count = 0; count < KILLS; count++) {
+        await kill(where, "serverPid");
+        await sleep(Math.random() * 400);
+      }
+    });
+    t.diagnostic(`${report.steps} steps, longest pause ${report.longestMs} ms`);
+    assert.deepEqual(report.wrong, []);
+    assert.equal((await askTestMount(where)).restarts, KILLS);
+    assert.deepEqual(await readdir(join(mount.path, "work")), ["appended", "written"]);
+    await mount.unmount();
+    const fsck = await officialJuicefs("fsck", volume.metaUrl);
+    assert.doesNotMatch(fsck.stderr, /ERROR|FATAL/);
+    const gc = await officialJuicefs("gc", volume.metaUrl);
+    assert.match(gc.stderr, / 0 leaked/);
+  });
+}
+
+test("supervisor and serving process die in turn, the mount goes on", async () => {
+  await using volume = await formatTestVolume();
+  const mount = await mountVolume(volume);
+  const where = { path: mount.path, folder: volume.folder };
+  const report = await writeDuring(join(mount.path, "work"), async () => {
+    await kill(where, "supervisorPid");
+    await kill(where, "serverPid");
+    await kill(where, "supervisorPid");
+    await kill(where, "serverPid");
+  });
+  assert.deepEqual(report.wrong, []);
+  const { supervisorPid, serverPid } = await askTestMount(where);
+  await mount.unmount();
+  // Nobody but the mount itself started these: they are to go with it.
+  await until("the end of both processes", () =>
+    [supervisorPid, serverPid].every((pid) => !existsSync(`/proc/${pid}`)),
+  );
+  assert.deepEqual(await readdir(join(volume.folder, "run")), []);
+});
+
+test("a serving process that hangs is replaced", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const where = { path: mount.path, folder: volume.folder };
+  const report = await writeDuring(join(mount.path, "work"), async () => {
+    const before = await askTestMount(where);
+    process.kill(before.serverPid, "SIGSTOP");
+    await until(
+      "a successor",
+      async () => {
+        const now = await askTestMount(where);
+        return now.serverPid !== before.serverPid && now.state === "serving";
+      },
+      30_000,
+    );
+  });
+  assert.deepEqual(report.wrong, []);
+  assert.match((await askTestMount(where)).lastDeath ?? "", /did not answer/);
+});
+
+test("a mount is handed over to another serving program, which an application does not notice", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const where = { path: mount.path, folder: volume.folder };
+  const program = fileURLToPath(new URL("../../src/mount/serve.ts", import.meta.url));
+  const report = await writeDuring(join(mount.path, "work"), async () => {
+    for (let count = 0; count < 3; count++) {
+      const before = await askTestMount(where);
+      const after = await askTestMount(where, { ask: "replace", program });
+      assert.notEqual(after.serverPid, before.serverPid);
+      assert.equal(after.restarts, 0);
+    }
+  });
+  assert.deepEqual(report.wrong, []);
+});
+
+test("a program that cannot take over leaves the old one serving", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const where = { path: mount.path, folder: volume.folder };
+  const broken = join(volume.folder, "broken.ts");
+  await writeFile(broken, "process.exit(3);\n");
+  const report = await writeDuring(join(mount.path, "work"), async () => {
+    const before = await askTestMount(where);
+    await assert.rejects(askTestMount(where, { ask: "replace", program: broken }), /exit status 3/);
+    assert.equal((await askTestMount(where)).serverPid, before.serverPid);
+  });
+  assert.deepEqual(report.wrong, []);
+});
+
+test("what is open, locked or without a name stays so when the serving process is killed", async () => {
+  await using volume = await formatTestVolume({ format: ["--trash-days", "0"] });
+  await using mount = await mountVolume(volume);
+  await using other = await mountVolume(volume);
+  const where = { path: mount.path, folder: volume.folder };
+  const path = join(mount.path, "file");
+  await writeFile(path, "contents");
+  await using lock = startProgram("python3", ["-c", HOLDER, path]);
+  assert.ok(lock.child.pid);
+  await using file = await open(path);
+  await until("the lock", async () => (await flockStatus(join(other.path, "file"))) === 1);
+  await unlink(path);
+  await kill(where, "serverPid");
+  assert.equal(await file.readFile("utf8"), "contents");
+  assert.equal((await file.stat()).nlink, 0);
+  await writeFile(path, "another");
+  assert.equal(await readFile(path, "utf8"), "another");
+});
+
+/** Holds a lock until it is ended. */
+const HOLDER =
+  "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); time.sleep(60)";
+
+/** 1 where somebody holds the lock. */
+async function flockStatus(path: string): Promise<number> {
+  const attempt = startProgram("flock", ["-n", path, "true"]);
+  const [status] = (await once(attempt.child, "exit")) as [number];
+  return status;
+}
