@@ -1,4 +1,4 @@
-import type { JobOptions } from "../volume/progress.ts";
+import type { FollowedJob } from "../volume/progress.ts";
 import { showProgress } from "./progress.ts";
 
 /**
@@ -6,7 +6,7 @@ import { showProgress } from "./progress.ts";
  *
  * @throws Error what the job throws, or that it was ended
  */
-export async function runJob<T>(job: (options: Required<JobOptions>) => Promise<T>): Promise<T> {
+export async function runJob<T>(job: (options: FollowedJob) => Promise<T>): Promise<T> {
   const ended = new AbortController();
   const progress = showProgress();
   const end = (signal: NodeJS.Signals): void => {

@@ -1,13 +1,18 @@
 import { Command, CommanderError, type OutputConfiguration } from "commander";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
+import { compactCommand } from "./commands/compact.ts";
 import { configCommand } from "./commands/config.ts";
 import { destroyCommand } from "./commands/destroy.ts";
 import { formatCommand } from "./commands/format.ts";
 import { fsckCommand } from "./commands/fsck.ts";
 import { gcCommand } from "./commands/gc.ts";
+import { infoCommand } from "./commands/info.ts";
 import { mountCommand } from "./commands/mount.ts";
+import { objbenchCommand } from "./commands/objbench.ts";
+import { rmrCommand } from "./commands/rmr.ts";
 import { statusCommand } from "./commands/status.ts";
+import { summaryCommand } from "./commands/summary.ts";
 import { umountCommand } from "./commands/umount.ts";
 import { versionCommand } from "./commands/version.ts";
 import { withoutGoSwitches } from "./options.ts";
@@ -27,9 +32,9 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .configureOutput(QUIET);
   const groups: Readonly<Record<string, readonly Command[]>> = {
     "ADMIN:": [formatCommand(), configCommand(), destroyCommand(), gcCommand(), fsckCommand()],
-    "INSPECTOR:": [statusCommand()],
+    "INSPECTOR:": [statusCommand(), infoCommand(), summaryCommand()],
     "SERVICE:": [mountCommand(), umountCommand()],
-    "TOOL:": [versionCommand()],
+    "TOOL:": [compactCommand(), objbenchCommand(), rmrCommand(), versionCommand()],
   };
   for (const [heading, commands] of Object.entries(groups)) {
     program.commandsGroup(heading);

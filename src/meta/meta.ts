@@ -60,11 +60,21 @@ export interface Meta {
    */
   unlink(caller: Caller, parent: Ino, name: Buffer, known?: Ino): Promise<Removed>;
   rmdir(caller: Caller, parent: Ino, name: Buffer, known?: Ino): Promise<Removed>;
+  /** Removes a name past the trash. */
+  removeForGood(
+    caller: Caller,
+    parent: Ino,
+    name: Buffer,
+    what: { readonly directory: boolean; readonly known?: Ino | undefined },
+  ): Promise<Removed>;
   rename(caller: Caller, move: Rename): Promise<Renamed>;
   readlink(ino: Ino): Promise<Buffer>;
 
   /** A batch of a listing: entries from `cursor` on, with attributes when `plus`. */
   readdir(ino: Ino, cursor: string, plus: boolean): Promise<DirBatch>;
+
+  /** All paths that lead to an inode, from the volume's root. For messages: it may look through whole directories. */
+  paths(ino: Ino): Promise<string[]>;
 
   /** The slice records of a chunk, oldest first. */
   readChunk(ino: Ino, chunkIndex: number): Promise<Slice[]>;

@@ -9,6 +9,7 @@ import { UnderWay } from "../fuse/under-way.ts";
 import { openVolume, type OpenedVolume, type Predecessor } from "../volume/open.ts";
 import { operationsOf } from "./adapter.ts";
 import { kernelCaches } from "./kernel-caches.ts";
+import { listenJobs } from "./jobs.ts";
 import { linkTo, type Link } from "./link.ts";
 import type { ServerConfig, Succession, ToServer, ToSupervisor } from "./messages.ts";
 import { isReadOnly } from "./options.ts";
@@ -92,7 +93,9 @@ class Server {
       await this.#supervisor.send({ kind: "failed", message });
       process.exit(EXIT_FAILED);
     }
-    const { format, sid } = this.#volume;
+    const volume = this.#volume;
+    await listenJobs(config.mountpoint, (job, followed) => volume.runJob(job, followed));
+    const { format, sid } = volume;
     this.#tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
   }
 

@@ -9,7 +9,7 @@ import type { Meta } from "../meta/meta.ts";
 import type { Attr, CommitOutcome, Ino, Time } from "../meta/types.ts";
 import { ChunkViews } from "./chunk-views.ts";
 import { Committer } from "./committer.ts";
-import { Compactor } from "./compactor.ts";
+import { Compactor, type Compacted } from "./compactor.ts";
 import { DirtyJournal, type Journaled, type LooseSlice } from "./dirty-journal.ts";
 import type { FileData, ReadHandle, WriteAt } from "./file-data.ts";
 import { FileReader, type ReaderParts } from "./file-reader.ts";
@@ -203,6 +203,11 @@ export class DataEngine implements FileData {
 
   invalidate(ino: Ino): void {
     this.#views.drop(ino);
+  }
+
+  /** Makes few slices of a chunk's many; what is not committed yet stays as it is. */
+  compact(ino: Ino, chunkIndex: number): Promise<Compacted> {
+    return this.#compactor.compact(ino, chunkIndex);
   }
 
   async seek(

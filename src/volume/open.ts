@@ -7,7 +7,7 @@ import { WorkerPool } from "../chunk/worker-pool.ts";
 import { FsError } from "../base/fs-error.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
 import type { Format } from "../meta/format.ts";
-import type { Meta, MetaListener } from "../meta/meta.ts";
+import type { Meta, MetaListener, Notice } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
 import type { StorageLimits } from "../object/create.ts";
@@ -20,6 +20,8 @@ import { HandleTable, readHandles } from "../vfs/handle-table.ts";
 import { Known } from "../vfs/known.ts";
 import { shown, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
+import { runMountJob, type MountJob } from "./mount-jobs.ts";
+import type { JobOptions } from "./progress.ts";
 import { followLimits, storageSettings } from "./storage-settings.ts";
 
 /** How a volume is opened for a mount. */
@@ -52,6 +54,8 @@ export interface OpenedVolume {
   lastNotice(): string | undefined;
   /** Who tells the kernel that something is stale; before it is set nothing was handed out. */
   setKernel(kernel: KernelCaches): void;
+  /** Does something with files that a command asked for. @throws Error in one sentence */
+  runJob(job: MountJob, options: JobOptions): Promise<unknown>;
 }
 
 /**
@@ -143,6 +147,17 @@ async function show(
       parts.kernel = showing(kernel, parts);
       known.kernel = parts.kernel;
     },
+    runJob: (job, jobOptions) =>
+      runMountJob(
+        {
+          ...{ meta, data, readOnly, root: parts.options.root },
+          changed: (notice) => {
+            dropStale(deferred, notice);
+          },
+        },
+        job,
+        jobOptions,
+      ),
   };
 }
 
@@ -180,6 +195,13 @@ function showing(kernel: KernelCaches, parts: VfsParts): KernelCaches {
   };
 }
 
+/** What is known here of what changed is dropped, and the kernel told. */
+function dropStale({ vfs }: Deferred, notice: Notice): void {
+  vfs?.known.changed(notice);
+  for (const ino of [...notice.data, ...notice.slices]) vfs?.data.invalidate(ino);
+  for (const ino of notice.unexplained) if (vfs?.known.data.mayHold(ino)) look(vfs, ino);
+}
+
 async function openStore(
   format: Format,
   values: MountValues,
@@ -208,10 +230,7 @@ function defaultThreads(): number {
 function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): MetaListener {
   return {
     changed(notice) {
-      const parts = deferred.vfs;
-      parts?.known.changed(notice);
-      for (const ino of [...notice.data, ...notice.slices]) parts?.data.invalidate(ino);
-      for (const ino of notice.unexplained) if (parts?.known.data.mayHold(ino)) look(parts, ino);
+      dropStale(deferred, notice);
     },
     trustChanged() {
       deferred.vfs?.known.dropAll();

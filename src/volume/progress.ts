@@ -16,9 +16,15 @@ export const silent: Progress = {
   count: () => ({ add: () => undefined, expect: () => undefined, end: () => undefined }),
 };
 
-/** What every such job is given. */
+/** What every such job may be given. */
 export interface JobOptions {
   readonly progress?: Progress | undefined;
   /** Ends the job between two pieces of work. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A job that somebody follows, and can end. */
+export interface FollowedJob extends JobOptions {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
 }

@@ -25,6 +25,7 @@ import { flock } from "./flock.ts";
 import { inherited } from "./inherited.ts";
 import { getlk, setlk } from "./plock.ts";
 import * as reading from "./lookup.ts";
+import { pathsOf } from "./paths.ts";
 import type { Notices } from "./notices.ts";
 import * as removing from "./remove.ts";
 import { setattr } from "./setattr.ts";
@@ -87,6 +88,14 @@ export class RedisMeta implements Meta {
   rmdir(caller: Caller, parent: Ino, name: Buffer, known?: Ino): Promise<Removed> {
     return removing.remove(this.#context, caller, { parent, name, directory: true, known });
   }
+  removeForGood(
+    caller: Caller,
+    parent: Ino,
+    name: Buffer,
+    what: { directory: boolean; known?: Ino | undefined },
+  ): Promise<Removed> {
+    return removing.remove(this.#context, caller, { parent, name, ...what, skipTrash: true });
+  }
   rename(caller: Caller, move: Rename): Promise<Renamed> {
     return removing.rename(this.#context, caller, move);
   }
@@ -95,6 +104,9 @@ export class RedisMeta implements Meta {
   }
   readdir(ino: Ino, cursor: string, plus: boolean): Promise<DirBatch> {
     return reading.readdir(this.#context, ino, cursor, plus);
+  }
+  paths(ino: Ino): Promise<string[]> {
+    return pathsOf(this.#context.client, ino);
   }
   readChunk(ino: Ino, chunkIndex: number): Promise<types.Slice[]> {
     return data.readChunk(this.#context, ino, chunkIndex);
