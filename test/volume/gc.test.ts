@@ -126,6 +126,12 @@ test("an object that several files share stays until the last of them is gone", 
       assert.ok(content.equals(await readFile(join(mount.path, names[other] ?? ""))));
     }
     await rm(join(mount.path, name));
+    await until("what was removed is deleted", () =>
+      withRedis(volume, async (redis) => {
+        const counts = await redis.hvals("sliceRef");
+        return counts.every((count) => Number(count) >= 0) && (await redis.zcard("delfiles")) === 0;
+      }),
+    );
   }
   await until("the last object gone", async () => (await objects(volume)).length === 0);
 });
