@@ -43,7 +43,7 @@ export const HELP = `Compares our client with the official one, on the same serv
   --only NAMES          only these works, comma-separated; a name's beginning is enough
   --storage KIND        minio or file; both when absent
   --rounds N            how often each work is done
-  --threads NUMBERS     worker threads of our client, where that is varied (1,2,4)
+  --threads NUMBERS     worker threads of our client, where that is varied (0,1,2,4)
   --mountpoint FOLDER   measures this file system instead, beside a plain folder
   --json FILE           all measurements as JSON
   --profile FOLDER      CPU profiles of our client's processes
@@ -79,7 +79,7 @@ export function parseOptions(
     // They are about our client.
     extras: mountpoint === undefined ? chosen.extras : [],
     rounds: values.rounds === undefined ? size.rounds : count("rounds", values.rounds),
-    threads: (values.threads ?? "1,2,4").split(",").map((text) => count("threads", text)),
+    threads: (values.threads ?? "0,1,2,4").split(",").map((text) => count("threads", text, 0)),
     ...{ quick, document, mountpoint, json, profile, scale: size.scale },
   };
 }
@@ -89,10 +89,10 @@ function storageOf(text: string): StorageKind {
   throw new Error(`Cannot use --storage "${text}": expected minio or file`);
 }
 
-function count(option: string, text: string): number {
+function count(option: string, text: string, least = 1): number {
   const number = Number(text);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new Error(`Cannot use --${option} "${text}": expected a whole number from 1 on`);
+  if (Number.isInteger(number) && number >= least) return number;
+  throw new Error(`Cannot use --${option} "${text}": expected a whole number from ${least} on`);
 }
 
 function choose(
