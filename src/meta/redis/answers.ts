@@ -3,7 +3,8 @@ import type { Redis } from "ioredis";
 import { wallClock } from "../../base/clock.ts";
 import { FsError } from "../../base/fs-error.ts";
 import { log } from "../../base/log.ts";
-import { callScript, pause, Unanswered, type Argument } from "./scripts.ts";
+import type { Argument } from "./script-call.ts";
+import { callScript, pause, Unanswered } from "./scripts.ts";
 
 /**
  * Each change is executed exactly once, whatever is cut off or killed meanwhile. A session has a reply cache with a

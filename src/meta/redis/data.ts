@@ -9,7 +9,8 @@ import type { Attr, Caller, CommitOutcome, Ino, Slice, SliceCommit } from "../ty
 import type { MetaContext } from "./context.ts";
 import { getattr } from "./lookup.ts";
 import { attr, integer, list } from "./reply.ts";
-import { translated, type Argument } from "./scripts.ts";
+import type { Argument } from "./script-call.ts";
+import { translated } from "./scripts.ts";
 import { packTime } from "./setattr.ts";
 
 /** The contents of files as slice records. */

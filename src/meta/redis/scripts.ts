@@ -4,14 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { FsError, type ErrnoName } from "../../base/fs-error.ts";
 import { constants } from "node:os";
+import { ScriptCall, type Argument } from "./script-call.ts";
 
 /**
  * Runs Lua scripts by their names: `lua/<name>.lua`, loaded once, called by hash. A refusal of a script
  * (`ENOENT lookup`) becomes an FsError. What failed on the way to the server is told apart, for only the caller knows
  * whether it may be sent again.
  */
-
-export type Argument = string | number | Buffer;
 
 /** The server may have executed it or not. */
 export class Unanswered extends Error {
@@ -54,15 +53,19 @@ export async function callScript(
 ): Promise<unknown> {
   const { hash, text } = script(name);
   try {
-    return await client.callBuffer("EVALSHA", hash, keys.length, ...keys, ...args);
+    return await send(client, "evalsha", [hash, keys.length, ...keys, ...args]);
   } catch (error) {
     if (!isReply(error) || !error.message.startsWith("NOSCRIPT")) throw translated(error, name);
   }
   try {
-    return await client.callBuffer("EVAL", text, keys.length, ...keys, ...args);
+    return await send(client, "eval", [text, keys.length, ...keys, ...args]);
   } catch (error) {
     throw translated(error, name);
   }
+}
+
+function send(client: Redis, name: "eval" | "evalsha", args: Argument[]): Promise<unknown> {
+  return client.sendCommand(new ScriptCall(name, args)) as Promise<unknown>;
 }
 
 /** The server's own refusals that pass by themselves. */

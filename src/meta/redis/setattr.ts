@@ -1,7 +1,7 @@
 import type { Attr, AttrChange, Caller, Ino, Time } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { attr } from "./reply.ts";
-import type { Argument } from "./scripts.ts";
+import type { Argument } from "./script-call.ts";
 
 export async function setattr(
   context: MetaContext,
