@@ -11,7 +11,11 @@ export class FsError extends Error {
   readonly code: ErrnoName;
 
   constructor(code: ErrnoName, action: string, options?: ErrorOptions) {
+    // Refusals are everyday answers: where they were thrown is not worth half of what a request costs.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(`${action}: ${code}`, options);
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
   }
 }

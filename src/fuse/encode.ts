@@ -113,7 +113,7 @@ export function encodeXattr(value: Buffer, capacity: number): Buffer {
 
 export function writeEntry(bytes: Buffer, at: number, entry: EntryOut): void {
   bytes.writeBigUInt64LE(entry.nodeid, at);
-  bytes.fill(0, at + 8, at + 16);
+  writeU64(bytes, at + 8, 0);
   writeTtl(bytes, at + 16, at + 32, entry.entryTtlMs);
   writeTtl(bytes, at + 24, at + 36, entry.attrTtlMs);
   writeAttr(bytes, at + ENTRY_BYTES, entry.attr);

@@ -80,15 +80,32 @@ export async function access(
   if (((attr.mode >> shift) & mask) !== mask) throw new FsError("EACCES", "access");
 }
 
-/** Names that need a switch of their own: without it the kernel would ask for them at every write. */
-const GATED = ["security.capability", "security.selinux"];
-const ACL_NAMES = ["system.posix_acl_access", "system.posix_acl_default"];
+/**
+ * Names that need a switch of their own. A program that hears that there cannot be any asks for no other file's; the kernel
+ * asks for capabilities itself and wants to hear that there are none.
+ */
+const CAPABILITY = "security.capability";
+const GATED = [
+  ...[CAPABILITY, "security.selinux"],
+  ...["system.posix_acl_access", "system.posix_acl_default"],
+];
 
-export async function getxattr(parts: VfsParts, ino: Ino, name: Buffer): Promise<Buffer> {
-  requireXattrs(parts, name, "ENODATA");
+export function getxattr(parts: VfsParts, ino: Ino, name: Buffer): Maybe<Buffer> {
+  const text = name.toString("latin1");
+  if (text === CAPABILITY && parts.options.xattrs) throw new FsError("ENODATA", "getxattr");
+  requireXattrs(parts, text);
+  const kept = parts.known.xattrs.get(real(parts, ino));
+  return kept === undefined ? askXattr(parts, ino, name) : valueOf(kept, text);
+}
+
+async function askXattr(parts: VfsParts, ino: Ino, name: Buffer): Promise<Buffer> {
   const values = await xattrsOf(parts, real(parts, ino));
   if (values === undefined) return parts.meta.getxattr(real(parts, ino), name);
-  const value = values.get(name.toString("latin1"));
+  return valueOf(values, name.toString("latin1"));
+}
+
+function valueOf(values: Xattrs, name: string): Buffer {
+  const value = values.get(name);
   if (value === undefined) throw new FsError("ENODATA", "getxattr");
   return value;
 }
@@ -118,7 +135,7 @@ export async function setxattr(
   how: SetXattr,
 ): Promise<void> {
   requireWritable(parts, "setxattr");
-  requireXattrs(parts, name, "EOPNOTSUPP");
+  requireXattrs(parts, name.toString("latin1"));
   if (name.length === 0 || how.flags > 2) throw new FsError("EINVAL", "setxattr");
   if (name.length > XATTR_NAME_MAX || how.value.length > XATTR_SIZE_MAX)
     throw new FsError("ERANGE", "setxattr");
@@ -129,15 +146,12 @@ export async function setxattr(
 
 export async function removexattr(parts: VfsParts, ino: Ino, name: Buffer): Promise<void> {
   requireWritable(parts, "removexattr");
-  requireXattrs(parts, name, "EOPNOTSUPP");
+  requireXattrs(parts, name.toString("latin1"));
   const mark = parts.known.mark();
   await parts.meta.removexattr(real(parts, ino), name);
   parts.known.xattrs.change(real(parts, ino), name.toString("latin1"), undefined, mark);
 }
 
-function requireXattrs(parts: VfsParts, name: Buffer, refusal: "ENODATA" | "EOPNOTSUPP"): void {
-  if (!parts.options.xattrs) throw new FsError("EOPNOTSUPP", "xattr");
-  const text = name.toString();
-  if (GATED.includes(text)) throw new FsError(refusal, "xattr");
-  if (ACL_NAMES.includes(text)) throw new FsError("EOPNOTSUPP", "xattr");
+function requireXattrs(parts: VfsParts, name: string): void {
+  if (!parts.options.xattrs || GATED.includes(name)) throw new FsError("EOPNOTSUPP", "xattr");
 }

@@ -15,6 +15,7 @@ export async function lookup(context: MetaContext, parent: Ino, name: Buffer): P
   const reply = await context.answers.ask("lookup", () =>
     callScript(context.client, "lookup", [`d${parent}`], [name]),
   );
+  if (reply === null) throw new FsError("ENOENT", "lookup");
   const [entry, record] = list(reply);
   const { ino, type } = decodeDentry(bytes(entry));
   return { ino, attr: optionalAttr(record) ?? lostInode(type) };
