@@ -1,4 +1,6 @@
 import { open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { LRUCache } from "lru-cache";
 
 /**
  * Puts names on disk. Whoever asks while a folder is being synced joins the next sync of it, so many changes at once cost
@@ -38,4 +40,26 @@ export class FolderSync {
 async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, "r");
   await handle.sync();
+}
+
+const KNOWN_MAX = 10_000;
+
+/** Puts what is new in folders below `root` on disk, and the folders' own names where these may be new too. */
+export class DurableFolders {
+  readonly #root: string;
+  readonly #folders = new FolderSync();
+  /** Folders whose names are on disk. */
+  readonly #known = new LRUCache<string, true>({ max: KNOWN_MAX });
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async sync(folder: string): Promise<void> {
+    await this.#folders.sync(folder);
+    for (let at = folder; at.length > this.#root.length && !this.#known.has(at); at = dirname(at)) {
+      await this.#folders.sync(dirname(at));
+      this.#known.set(at, true);
+    }
+  }
 }

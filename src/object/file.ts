@@ -1,7 +1,7 @@
 import { mkdir, open, opendir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { LRUCache } from "lru-cache";
-import { FolderSync } from "../base/folder-sync.ts";
+import { DurableFolders } from "../base/folder-sync.ts";
+import { writeAll } from "../base/write-all.ts";
 import {
   failure,
   ObjectMissing,
@@ -22,19 +22,17 @@ export class FileStorage implements ObjectStorage {
   readonly description: string;
   readonly limits = { rangeReads: true };
   readonly #root: string;
-  readonly #folders: FolderSync | undefined;
-  /** Folders whose own names are on disk. */
-  readonly #known = new LRUCache<string, true>({ max: 10_000 });
+  readonly #durable: DurableFolders | undefined;
 
   constructor(root: string, { sync }: { sync: boolean }) {
     this.#root = root.replace(/(?<=.)\/+$/, "");
-    this.#folders = sync ? new FolderSync() : undefined;
+    this.#durable = sync ? new DurableFolders(this.#root) : undefined;
     this.description = `file://${root}`;
   }
 
   async prepare(): Promise<void> {
     await mkdir(this.#root, { recursive: true });
-    await this.#folders?.sync(dirname(this.#root));
+    await this.#durable?.sync(dirname(this.#root));
   }
 
   async put(key: string, parts: readonly Uint8Array[]): Promise<void> {
@@ -51,10 +49,10 @@ export class FileStorage implements ObjectStorage {
     const file = await openNew(temporary);
     try {
       await writeAll(file, parts);
-      if (this.#folders !== undefined) await file.datasync();
+      if (this.#durable !== undefined) await file.datasync();
       await file.close();
       await rename(temporary, path);
-      await this.#syncName(dirname(path));
+      await this.#durable?.sync(dirname(path));
     } catch (error) {
       await file.close().catch(() => undefined);
       await rm(temporary, { force: true }).catch(() => undefined);
@@ -152,18 +150,6 @@ export class FileStorage implements ObjectStorage {
       }
     }
   }
-
-  /** Puts what is new in a folder on disk, and the folder's own name where that may be new too. */
-  async #syncName(folder: string): Promise<void> {
-    if (this.#folders === undefined) return;
-    await this.#folders.sync(folder);
-    for (let at = folder; at.length > this.#root.length && !this.#known.has(at);) {
-      const above = dirname(at);
-      await this.#folders.sync(above);
-      this.#known.set(at, true);
-      at = above;
-    }
-  }
 }
 
 /** The same for each try, so that another one, or a deletion, takes away what a writer left that died. */
@@ -186,24 +172,6 @@ async function openNew(path: string): ReturnType<typeof open> {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     await mkdir(dirname(path), { recursive: true, mode: 0o777 });
     return open(path, "w", 0o666);
-  }
-}
-
-async function writeAll(
-  file: Awaited<ReturnType<typeof open>>,
-  parts: readonly Uint8Array[],
-): Promise<void> {
-  let left = parts.filter((part) => part.length > 0);
-  while (left.length > 0) {
-    let { bytesWritten } = await file.writev(left);
-    let whole = 0;
-    while (whole < left.length && bytesWritten >= (left[whole]?.length ?? 0)) {
-      bytesWritten -= left[whole]?.length ?? 0;
-      whole++;
-    }
-    left = left.slice(whole);
-    const [first, ...rest] = left;
-    if (first !== undefined && bytesWritten > 0) left = [first.subarray(bytesWritten), ...rest];
   }
 }
 

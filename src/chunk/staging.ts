@@ -1,0 +1,336 @@
+import { unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DurableFolders } from "../base/folder-sync.ts";
+import { log } from "../base/log.ts";
+import { DamagedBlock, readBlock, type BlockRange } from "./block-file.ts";
+import type { CacheFolder } from "./cache-folder.ts";
+import { scanBlocks } from "./cache-scan.ts";
+import type { DiskCache } from "./disk-cache.ts";
+import { OpenBlocks } from "./open-blocks.ts";
+import { isUploadHour, type UploadHours } from "./upload-hours.ts";
+
+/**
+ * Write-back: a block that is staged on a disk here counts as stored, and is uploaded later (JuiceFS pkg/chunk/cached_store.go,
+ * 1.4). A staged file goes only when its object is there. What a process before left is uploaded too, whoever that was.
+ */
+
+export interface StagingOptions {
+  /** False: nothing is staged, what is left of a process before is uploaded. */
+  readonly writeback: boolean;
+  /** Longer blocks are uploaded at once; 0: none is. */
+  readonly thresholdBytes: number;
+  readonly delayMs: number;
+  readonly hours?: UploadHours | undefined;
+  /** Blocks that are being written to disk at once. */
+  readonly maxWrites: number;
+  readonly maxUploads: number;
+  /** Answers before the disk has the bytes. */
+  readonly noSync: boolean;
+}
+
+export interface StagedBlock {
+  readonly key: string;
+  readonly length: number;
+}
+
+/** Where staged blocks go. */
+export interface StagingTarget {
+  /** Stores a block's object; one try. */
+  upload(block: StagedBlock, data: Uint8Array): Promise<void>;
+  /** Deletes an object of a slice that was deleted while its block was on its way. */
+  remove(key: string): Promise<void>;
+}
+
+/** What is not uploaded yet. */
+export interface PendingUploads {
+  readonly blocks: number;
+  readonly bytes: number;
+  /** Since when the oldest waits, in milliseconds since 1970. */
+  readonly oldest?: number | undefined;
+  /** How the last upload failed that did. */
+  readonly failure?: string | undefined;
+}
+
+interface Pending extends StagedBlock {
+  readonly folder: CacheFolder;
+  readonly since: number;
+  /** Not before. */
+  due: number;
+  uploading: boolean;
+  removed: boolean;
+  failures: number;
+}
+
+const TRIES = 3;
+const PAUSE_MS = 1000;
+const LOOK_EVERY_MS = 1000;
+/** After a failed upload a block waits so long, then twice as long, up to a limit. */
+const AGAIN_MS = 5000;
+const AGAIN_MAX_MS = 60_000;
+const OPEN_MAX = 16;
+
+export class Staging {
+  readonly #cache: DiskCache;
+  readonly #target: StagingTarget;
+  readonly #options: StagingOptions;
+  readonly #pending = new Map<string, Pending>();
+  readonly #durable = new Map<CacheFolder, DurableFolders>();
+  readonly #open = new OpenBlocks(OPEN_MAX);
+  readonly #closing = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #bytes = 0;
+  #writes = 0;
+  #uploads = 0;
+  #hurry = false;
+  #failure: string | undefined;
+  #idle: (() => void)[] = [];
+  #found: Promise<void> = Promise.resolve();
+
+  /** Finds what was left; uploads begin at once. */
+  static open(cache: DiskCache, target: StagingTarget, options: StagingOptions): Staging {
+    const staging = new Staging(cache, target, options);
+    staging.#found = staging.#find();
+    return staging;
+  }
+
+  private constructor(cache: DiskCache, target: StagingTarget, options: StagingOptions) {
+    this.#cache = cache;
+    this.#target = target;
+    this.#options = options;
+    for (const folder of cache.folders) {
+      folder.onPressure = () => {
+        this.#uploadEarly();
+      };
+      if (!options.noSync) this.#durable.set(folder, new DurableFolders(folder.place.path));
+    }
+    this.#timer = setInterval(() => {
+      this.#startDue();
+    }, LOOK_EVERY_MS).unref();
+  }
+
+  /**
+   * Takes a block: the concatenation of `parts`, which must stay untouched until it settles. It is on disk then, if it was taken.
+   *
+   * @returns false when it is to be uploaded by whoever asks: too long, no room, the disk is not well
+   */
+  async stage(key: string, parts: readonly Uint8Array[]): Promise<boolean> {
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    const folder = this.#folderFor(key, length);
+    if (folder === undefined) return false;
+    this.#writes++;
+    const durable = this.#durable.get(folder);
+    const staged = await folder.stage(key, parts, length, durable).finally(() => {
+      this.#writes--;
+    });
+    if (!staged) return false;
+    this.#add({ key, length, folder, since: Date.now() });
+    // The others are looked at once a second.
+    if (this.#options.delayMs === 0) this.#startDue();
+    return true;
+  }
+
+  /**
+   * Reads a staged block, or a range of it, from where it is staged.
+   *
+   * @returns false when it is not staged here
+   */
+  async get(
+    key: string,
+    length: number,
+    into: Uint8Array,
+    range: BlockRange = { offset: 0, length },
+  ): Promise<boolean> {
+    const block = this.#pending.get(key);
+    if (block === undefined) return false;
+    try {
+      await this.#read(block, range, into);
+      return true;
+    } catch (error) {
+      log.error({ error, key }, "a staged block cannot be read");
+      return false;
+    }
+  }
+
+  has(key: string): boolean {
+    return this.#pending.has(key);
+  }
+
+  /** Its slice is deleted: it need not be uploaded any more. @returns true when no object of it is there, or ever will be */
+  async remove(key: string): Promise<boolean> {
+    const block = this.#pending.get(key);
+    if (block === undefined) return false;
+    block.removed = true;
+    if (block.uploading) return false;
+    await this.#forget(block);
+    await block.folder.remove(key);
+    return true;
+  }
+
+  pending(): PendingUploads {
+    let oldest: number | undefined;
+    for (const { since } of this.#pending.values()) oldest = Math.min(oldest ?? since, since);
+    return { blocks: this.#pending.size, bytes: this.#bytes, oldest, failure: this.#failure };
+  }
+
+  /** Settles when everything staged so far by a process before is known. */
+  async found(): Promise<void> {
+    await this.#found;
+  }
+
+  /**
+   * Uploads everything now, whatever the hour, until nothing is left or the signal aborts.
+   *
+   * @returns what is left
+   */
+  async drain(signal?: AbortSignal): Promise<PendingUploads> {
+    await this.#found;
+    this.#hurry = true;
+    for (const block of this.#pending.values()) block.due = 0;
+    this.#startDue();
+    const given = Promise.withResolvers<void>();
+    signal?.addEventListener("abort", () => given.resolve(), { once: true });
+    while (this.#pending.size > 0) {
+      if (signal?.aborted === true) break;
+      await Promise.race([given.promise, new Promise<void>((done) => this.#idle.push(done))]);
+    }
+    this.#hurry = false;
+    return this.pending();
+  }
+
+  /** Stops uploading; what is left stays on disk for the next process. */
+  async close(): Promise<PendingUploads> {
+    clearInterval(this.#timer);
+    this.#closing.abort();
+    await this.#found.catch(() => undefined);
+    while (this.#uploads > 0) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
+    this.#open.close();
+    return this.pending();
+  }
+
+  #folderFor(key: string, length: number): CacheFolder | undefined {
+    const { writeback, thresholdBytes, maxWrites } = this.#options;
+    if (!writeback || this.#closing.signal.aborted || this.#writes >= maxWrites) return undefined;
+    if (thresholdBytes > 0 && length >= thresholdBytes) return undefined;
+    const folder = this.#cache.folderOf(key);
+    return folder === undefined || folder.stageFull ? undefined : folder;
+  }
+
+  async #find(): Promise<void> {
+    for (const folder of this.#cache.folders) {
+      try {
+        for await (const { key, size, writtenAt } of scanBlocks(folder.place.staging)) {
+          if (this.#closing.signal.aborted) return;
+          if (this.#pending.has(key)) continue;
+          this.#add({ key, length: size, folder, since: writtenAt * 1000 });
+        }
+      } catch (error) {
+        log.error({ error, folder: folder.place.path }, "cannot look for staged blocks");
+      }
+    }
+    if (this.#pending.size > 0) {
+      log.info({ blocks: this.#pending.size, bytes: this.#bytes }, "staged blocks wait for upload");
+    }
+    this.#startDue();
+  }
+
+  #add(block: Pick<Pending, "key" | "length" | "folder" | "since">): void {
+    if (this.#pending.has(block.key)) return;
+    const due = this.#hurry ? 0 : block.since + this.#options.delayMs;
+    this.#pending.set(block.key, { ...block, due, uploading: false, removed: false, failures: 0 });
+    this.#bytes += block.length;
+  }
+
+  /** The disk is full of blocks that may not go: they are uploaded, the oldest first. */
+  #uploadEarly(): void {
+    for (const block of this.#pending.values()) block.due = 0;
+    this.#startDue();
+  }
+
+  #startDue(): void {
+    const { hours, maxUploads } = this.#options;
+    const now = Date.now();
+    if (this.#closing.signal.aborted) return;
+    if (hours !== undefined && !this.#hurry && !isUploadHour(hours, new Date(now))) return;
+    for (const block of this.#pending.values()) {
+      if (this.#uploads >= maxUploads) return;
+      if (!block.uploading && block.due <= now) void this.#upload(block);
+    }
+  }
+
+  async #upload(block: Pending): Promise<void> {
+    block.uploading = true;
+    this.#uploads++;
+    try {
+      await this.#store(block);
+      await this.#uploaded(block);
+    } catch (error) {
+      if (!this.#closing.signal.aborted) this.#failed(block, error);
+    }
+    block.uploading = false;
+    this.#uploads--;
+    if (block.removed && this.#pending.has(block.key)) await this.remove(block.key);
+    for (const resolve of this.#idle.splice(0)) resolve();
+    this.#startDue();
+  }
+
+  async #store(block: Pending): Promise<void> {
+    const data = new Uint8Array(new SharedArrayBuffer(block.length));
+    await this.#read(block, { offset: 0, length: block.length }, data);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#target.upload({ key: block.key, length: block.length }, data);
+        return;
+      } catch (error) {
+        if (attempt === TRIES || this.#closing.signal.aborted) throw error;
+      }
+      await sleep(attempt ** 2 * PAUSE_MS, undefined, { signal: this.#closing.signal });
+    }
+  }
+
+  async #uploaded(block: Pending): Promise<void> {
+    const { key, folder } = block;
+    await this.#forget(block);
+    if (!block.removed) {
+      folder.release(key);
+      return;
+    }
+    await folder.remove(key);
+    await this.#target.remove(key);
+  }
+
+  #failed(block: Pending, error: unknown): void {
+    this.#failure = error instanceof Error ? error.message : String(error);
+    if (error instanceof DamagedBlock) {
+      log.error({ key: block.key, error }, "a staged block is damaged: it cannot be uploaded");
+      block.due = Infinity;
+      return;
+    }
+    log.warn({ key: block.key, error }, "a staged block waits on: its upload failed");
+    block.due = Date.now() + Math.min(AGAIN_MS * 2 ** block.failures++, AGAIN_MAX_MS);
+  }
+
+  /** Takes its staged file away. */
+  async #forget(block: Pending): Promise<void> {
+    const path = join(block.folder.place.staging, block.key);
+    this.#open.drop(path);
+    await unlink(path).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    });
+    this.#pending.delete(block.key);
+    this.#bytes -= block.length;
+  }
+
+  /** What is staged is all there is of it: checksums are looked at in any case. */
+  async #read(
+    { key, length, folder }: Pending,
+    range: BlockRange,
+    into: Uint8Array,
+  ): Promise<void> {
+    const path = join(folder.place.staging, key);
+    const verify = "extend";
+    await this.#open.use(path, length, (file) => readBlock(file, range, { verify, into }));
+  }
+}
