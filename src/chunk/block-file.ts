@@ -27,6 +27,8 @@ export interface OpenBlock {
   readonly fd: number;
   readonly fileSize: number;
   readonly length: number;
+  /** Its checksums, once somebody needed them. */
+  sums?: Buffer;
 }
 
 export interface BlockRange {
@@ -103,18 +105,19 @@ async function readVerified(file: OpenBlock, data: Uint8Array, from: number): Pr
   const to = from + data.length;
   const first = Math.ceil(from / UNIT);
   const end = to === file.length ? Math.ceil(to / UNIT) : Math.floor(to / UNIT);
-  const sums = Buffer.allocUnsafe(Math.max(end - first, 0) * SUM);
+  const sums = file.sums ?? Buffer.allocUnsafe(Math.ceil(file.length / UNIT) * SUM);
   if (from === 0 && to === file.length) {
     const { bytesRead } = await readSeveral(file.fd, [data, sums], 0);
     if (bytesRead !== data.length + sums.length) throw new DamagedBlock("it ends early");
   } else {
     await readExactly(file, data, from);
-    await readExactly(file, sums, file.length + first * SUM);
+    if (file.sums === undefined) await readExactly(file, sums, file.length);
   }
+  file.sums = sums;
   for (let unit = first; unit < end; unit++) {
     const at = unit * UNIT - from;
     const found = crc32c([data.subarray(at, Math.min(at + UNIT, data.length))]);
-    if (found !== sums.readUInt32BE((unit - first) * SUM)) {
+    if (found !== sums.readUInt32BE(unit * SUM)) {
       throw new DamagedBlock(`its bytes from ${unit * UNIT} on are others than were written`);
     }
   }

@@ -108,7 +108,7 @@ export class FolderHealth {
   /** To be called every second: looks after the folder. */
   async look(): Promise<void> {
     const now = Date.now();
-    if (now - this.#lastIdentify > IDENTIFY_EVERY_MS) {
+    if (this.#state === "lost" || now - this.#lastIdentify > IDENTIFY_EVERY_MS) {
       this.#lastIdentify = now;
       await this.#identify();
     }

@@ -98,6 +98,16 @@ export function parseChoice<T extends string>(text: string, choices: readonly T[
   throw new RangeError(`expected ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`);
 }
 
+/** Two hours of the day, `22-6` or `22,6`. */
+export function parseHours(text: string): { start: number; end: number } {
+  const [, start = "", end = ""] = /^(\d{1,2})[-,](\d{1,2})$/.exec(text) ?? [];
+  const hours = { start: Number(start), end: Number(end) };
+  if (start === "" || hours.start > 23 || hours.end > 23) {
+    throw new RangeError("expected two hours from 0 to 23, such as 22-6");
+  }
+  return hours;
+}
+
 const NOBODY = 65534;
 
 /** `UID:GID`; a part that is left out is nobody. */

@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { log } from "../../src/base/log.ts";
 import { DiskCache } from "../../src/chunk/disk-cache.ts";
 import { Staging, type StagingOptions } from "../../src/chunk/staging.ts";
-import { isUploadHour, parseUploadHours } from "../../src/chunk/upload-hours.ts";
+import { isUploadHour } from "../../src/chunk/upload-hours.ts";
+import { parseHours } from "../../src/options/values.ts";
 import { makeDisk } from "../support/disk.ts";
 import { makeFolder } from "../support/folder.ts";
 import { until } from "../support/process.ts";
@@ -257,18 +258,18 @@ test("draining gives up when it is told to, and says what is left", async () => 
 
 test("hours of uploads may reach over midnight", () => {
   const at = (hour: number): Date => new Date(2026, 0, 1, hour, 30);
-  const night = parseUploadHours("22-6");
+  const night = parseHours("22-6");
   assert.deepEqual(
     [21, 22, 23, 0, 5, 6].map((hour) => isUploadHour(night, at(hour))),
     [...[false, true, true, true, true, false]],
   );
-  const day = parseUploadHours("8,20");
+  const day = parseHours("8,20");
   assert.deepEqual(
     [7, 8, 19, 20].map((hour) => isUploadHour(day, at(hour))),
     [...[false, true, true, false]],
   );
-  assert.ok(isUploadHour(parseUploadHours("3-3"), at(12)));
+  assert.ok(isUploadHour(parseHours("3-3"), at(12)));
   for (const wrong of ["24-1", "5", "a-b", "1-2-3"]) {
-    assert.throws(() => parseUploadHours(wrong), /expected two hours from 0 to 23/);
+    assert.throws(() => parseHours(wrong), /expected two hours from 0 to 23/);
   }
 });
