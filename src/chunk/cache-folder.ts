@@ -115,6 +115,11 @@ export class CacheFolder {
     return this.#index.count;
   }
 
+  /** True when the block is known to lie here. */
+  knows(key: string): boolean {
+    return this.usable && this.#index.has(key);
+  }
+
   /** Whether the block lies here, as far as is known. */
   mayHave(key: string): boolean {
     return this.usable && (this.#index.has(key) || !this.#scanned);

@@ -100,9 +100,12 @@ export class DiskCache {
     const folder = this.folderOf(key);
     if (folder === undefined) return false;
     if (await folder.read(key, length, { into, range })) return true;
-    const former = this.#folders.length > 1 ? this.#ring.formerly(key) : undefined;
-    if (former === undefined || former === folder || !former.mayHave(key)) return false;
-    return former.read(key, length, { into, range });
+    // It may have been put elsewhere: by an older release, or while another folder was not there.
+    for (const other of this.#folders) {
+      const may = other === this.#ring.formerly(key) ? other.mayHave(key) : other.knows(key);
+      if (other !== folder && may && (await other.read(key, length, { into, range }))) return true;
+    }
+    return false;
   }
 
   /** Whether a block is here, as far as is known. */
@@ -140,9 +143,7 @@ export class DiskCache {
   /** Forgets a block: its slice is deleted. */
   async remove(key: string): Promise<void> {
     await this.#queue.get(key)?.written;
-    for (const folder of new Set([this.folderOf(key), this.#ring.formerly(key)])) {
-      await folder?.remove(key);
-    }
+    await Promise.all(this.#folders.map((folder) => folder.remove(key)));
   }
 
   /** The folder that a block belongs to; undefined where no folder can be used. */
