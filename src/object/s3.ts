@@ -189,9 +189,14 @@ export class S3Storage implements ObjectStorage {
   ): Promise<{ Metadata?: Record<string, string> | undefined }> {
     const signal = signalOf(options);
     const how = signal === undefined ? {} : { abortSignal: signal };
-    return command instanceof GetObjectCommand
-      ? this.#client.send(command, how)
-      : { ...(await this.#client.send(command, how)), Metadata: undefined };
+    try {
+      return command instanceof GetObjectCommand
+        ? await this.#client.send(command, how)
+        : { ...(await this.#client.send(command, how)), Metadata: undefined };
+    } catch (error) {
+      // The SDK tells only that somebody gave up.
+      throw signal?.aborted === true ? signal.reason : error;
+    }
   }
 }
 

@@ -87,6 +87,8 @@ export function failure(action: string, key: string, cause: unknown): Error {
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError") return "no answer in time";
+  // Who gave up says why.
+  if (error.name === "AbortError" && error.cause !== undefined) return reasonOf(error.cause);
   // Several addresses were tried: each failed on its own.
   const first = error instanceof AggregateError ? (error.errors[0] as unknown) : undefined;
   if (first instanceof Error) return reasonOf(first);
