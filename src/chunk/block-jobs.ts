@@ -42,7 +42,7 @@ export interface JobRunner {
   close(): Promise<void>;
 }
 
-const BUFFERS_KEPT = 8;
+const BUFFERS_KEPT = 3;
 
 export class BlockJobs implements JobRunner {
   readonly #storage: ObjectStorage;

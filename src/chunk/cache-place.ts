@@ -88,7 +88,7 @@ export class CachePlace {
     const file = await this.#openNew(temporary);
     try {
       const trailer = this.#options.checksums ? [checksumsOf(parts)] : [];
-      await writeAll(file, [...parts, ...trailer]);
+      await writeAll(file.fd, [...parts, ...trailer]);
       if (durable !== undefined) await file.datasync();
       await file.close();
       await rename(temporary, path);

@@ -1,5 +1,16 @@
-import { mkdir, open, opendir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  read as readFd,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { mkdir, opendir, readdir, rm, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { DurableFolders } from "../base/folder-sync.ts";
 import { writeAll } from "../base/write-all.ts";
 import {
@@ -9,6 +20,12 @@ import {
   type ObjectInfo,
   type ObjectStorage,
 } from "./storage.ts";
+
+/**
+ * Names are opened and moved in the thread that asks, a worker's: a way through the thread pool costs more than they do. What
+ * waits for a disk goes through it.
+ */
+const [read, datasync] = [promisify(readFd), promisify(fdatasync)];
 
 /** What a name begins with that is not an object yet, or never will be. */
 const TEMPORARY = ".jfs.";
@@ -46,27 +63,27 @@ export class FileStorage implements ObjectStorage {
 
   async #write(path: string, parts: readonly Uint8Array[]): Promise<void> {
     const temporary = temporaryOf(path);
-    const file = await openNew(temporary);
+    const fd = openNew(temporary);
     try {
-      await writeAll(file, parts);
-      if (this.#durable !== undefined) await file.datasync();
-      await file.close();
-      await rename(temporary, path);
+      try {
+        await writeAll(fd, parts);
+        if (this.#durable !== undefined) await datasync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(temporary, path);
       await this.#durable?.sync(dirname(path));
     } catch (error) {
-      await file.close().catch(() => undefined);
-      await rm(temporary, { force: true }).catch(() => undefined);
+      rmSync(temporary, { force: true });
       throw error;
     }
   }
 
   async get(key: string, into: Uint8Array, range?: ByteRange): Promise<number> {
-    const file = await open(join(this.#root, key)).catch((error: unknown) =>
-      missing("read", key, error),
-    );
+    const fd = openThere(join(this.#root, key), key);
     try {
       if (range === undefined) {
-        const { size } = await file.stat();
+        const { size } = fstatSync(fd);
         if (size > into.length) {
           throw new RangeError(
             `Cannot read object "${key}": it has ${size} bytes, room is for ${into.length}`,
@@ -74,18 +91,11 @@ export class FileStorage implements ObjectStorage {
         }
       }
       const wanted = Math.min(range?.length ?? into.length, into.length);
-      let read = 0;
-      while (read < wanted) {
-        const at = (range?.offset ?? 0) + read;
-        const { bytesRead } = await file.read(into, read, wanted - read, at);
-        if (bytesRead === 0) break;
-        read += bytesRead;
-      }
-      return read;
+      return await readAll(fd, range?.offset ?? 0, into.subarray(0, wanted));
     } catch (error) {
       throw failure("read", key, error);
     } finally {
-      await file.close();
+      closeSync(fd);
     }
   }
 
@@ -165,14 +175,33 @@ async function removeFile(path: string): Promise<void> {
   }
 }
 
-async function openNew(path: string): ReturnType<typeof open> {
+function openNew(path: string): number {
   try {
-    return await open(path, "w", 0o666);
+    return openSync(path, "w", 0o666);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    await mkdir(dirname(path), { recursive: true, mode: 0o777 });
-    return open(path, "w", 0o666);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o777 });
+    return openSync(path, "w", 0o666);
   }
+}
+
+function openThere(path: string, key: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    return missing("read", key, error);
+  }
+}
+
+/** @returns how many bytes there were */
+async function readAll(fd: number, at: number, into: Uint8Array): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const { bytesRead } = await read(fd, into, done, into.length - done, at + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
 }
 
 function missing(action: string, key: string, error: unknown): never {

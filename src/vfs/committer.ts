@@ -19,8 +19,8 @@ export interface CommitterParts {
   readonly unused: (slice: PendingSlice) => void;
 }
 
-/** Records in one script about: the server does nothing else meanwhile. */
-const RECORDS_MAX = 500;
+/** What is committed by one script, about: the server does nothing else meanwhile. */
+const GROUPS_AT_ONCE = 64;
 
 export class Committer {
   readonly #parts: CommitterParts;
@@ -50,38 +50,48 @@ export class Committer {
     this.#busy = false;
   }
 
-  /** Groups none of whose slices has to wait for one outside. */
+  /** Groups none of whose slices has to wait for one outside: the oldest few, or as many as depend on each other. */
   #takeReady(): SliceGroup[] {
-    const next = new Map<bigint, number>();
-    const taken = new Set<SliceGroup>();
-    let records = 0;
-    let more = true;
-    while (more) {
-      more = false;
-      for (const group of this.#ready) {
-        if (records >= RECORDS_MAX || taken.has(group)) continue;
-        const after = this.#follows(group, next);
-        if (after === undefined) continue;
-        for (const [ino, sequence] of after) next.set(ino, sequence);
-        taken.add(group);
-        records += group.slices.length;
-        more = true;
-      }
+    for (let count = GROUPS_AT_ONCE; ; count *= 2) {
+      const taken = this.#withoutWaiting(this.#ready.slice(0, count));
+      if (taken.size === 0 && count < this.#ready.length) continue;
+      if (taken.size > 0) this.#ready = this.#ready.filter((group) => !taken.has(group));
+      return [...taken];
     }
-    if (taken.size > 0) this.#ready = this.#ready.filter((group) => !taken.has(group));
-    return [...taken];
   }
 
-  /** Which slice of each file comes next when this group is taken too; undefined when it has to wait. */
-  #follows(group: SliceGroup, next: ReadonlyMap<bigint, number>): Map<bigint, number> | undefined {
-    const after = new Map<bigint, number>();
-    for (const slice of group.slices) {
-      const { ino, sequence } = slice;
-      const expected = after.get(ino) ?? next.get(ino) ?? this.#parts.oldest(slice);
-      if (sequence !== expected) return undefined;
-      after.set(ino, sequence + 1);
+  /** What is left of these groups when each that has to wait is put back, and what depends on it. */
+  #withoutWaiting(groups: readonly SliceGroup[]): Set<SliceGroup> {
+    const taken = new Set(groups);
+    for (let before = -1; before !== taken.size;) {
+      before = taken.size;
+      const gaps = this.#gaps(taken);
+      for (const group of taken) {
+        const waits = group.slices.some(({ ino, sequence }) => sequence > (gaps.get(ino) ?? 0));
+        if (waits) taken.delete(group);
+      }
     }
-    return after;
+    return taken;
+  }
+
+  /** Of each file the first pending slice that is in none of these groups, by its sequence. */
+  #gaps(groups: ReadonlySet<SliceGroup>): Map<bigint, number> {
+    const sequences = new Map<bigint, number[]>();
+    const gaps = new Map<bigint, number>();
+    for (const slice of [...groups].flatMap(({ slices }) => slices)) {
+      const file = sequences.get(slice.ino);
+      if (file === undefined) {
+        sequences.set(slice.ino, [slice.sequence]);
+        gaps.set(slice.ino, this.#parts.oldest(slice));
+      } else {
+        file.push(slice.sequence);
+      }
+    }
+    for (const [ino, file] of sequences) {
+      file.sort((a, b) => a - b);
+      for (const sequence of file) if (sequence === gaps.get(ino)) gaps.set(ino, sequence + 1);
+    }
+    return gaps;
   }
 
   async #commit(order: readonly PendingSlice[], groups: readonly SliceGroup[]): Promise<void> {

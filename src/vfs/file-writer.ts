@@ -34,7 +34,7 @@ export class FileWriter {
   readonly ino: Ino;
   readonly #parts: WriterParts;
   readonly #pending: PendingSlice[] = [];
-  #growing: PendingSlice[] = [];
+  readonly #growing: PendingSlice[] = [];
   #waiting: { sequence: number; resolve: () => void }[] = [];
   #sequence = 0;
   /** Pending slices that have blocks of their own. */
@@ -169,10 +169,13 @@ export class FileWriter {
     return slice;
   }
 
+  /** Those before it too: what is stored together with it would have to wait for them. */
   #freeze(slice: PendingSlice): void {
-    slice.frozen = true;
-    this.#growing = this.#growing.filter((other) => other !== slice);
-    this.store(slice);
+    const count = this.#growing.indexOf(slice) + 1;
+    for (const frozen of this.#growing.splice(0, count)) {
+      frozen.frozen = true;
+      this.store(frozen);
+    }
   }
 
   /** Brings a frozen slice into the store. */
@@ -186,7 +189,7 @@ export class FileWriter {
   /** Freezes what grew old or is not written on any more. */
   freezeOld(): void {
     const time = Date.now();
-    for (const slice of this.#growing) {
+    for (const slice of [...this.#growing]) {
       const age = time - slice.started;
       const idle = time - slice.touched;
       if (age > AGE_MAX_MS || (age > IDLE_MAX_MS && idle > IDLE_MAX_MS)) this.#freeze(slice);
@@ -195,7 +198,8 @@ export class FileWriter {
 
   /** Begins to store everything; nobody waits for it. */
   freezeAll(): void {
-    for (const slice of this.#growing) this.#freeze(slice);
+    const newest = this.#growing.at(-1);
+    if (newest !== undefined) this.#freeze(newest);
     this.#parts.uploads.hurry();
   }
 
@@ -224,8 +228,8 @@ export class FileWriter {
     if (slice.blocks > 0) this.#large--;
     this.#parts.journal.end(slice);
     slice.buffer.free();
-    if (error !== undefined) {
-      this.#error ??= error;
+    if (error !== undefined && this.#error === undefined) {
+      this.#error = error;
       log.error({ error, ino: this.ino.toString() }, "written data could not be stored");
     }
     while (this.#waiting.length > 0 && (this.#waiting[0]?.sequence ?? 0) < this.oldestSequence) {

@@ -68,6 +68,8 @@ export class SliceUploads {
       this.#pack(slice);
       return;
     }
+    // One that was taken over from another process has no blocks yet.
+    this.advance(slice);
     const done = slice.blocks * blockSize;
     if (slice.length > done) {
       this.#put(slice, slice.blocks, slice.length - done);
