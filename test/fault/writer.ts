@@ -15,10 +15,23 @@ import { join } from "node:path";
 
 /**
  * An application under which things are killed: numbered records written and appended, names made, moved and removed, until
- * its standard input ends. Prints as JSON what it saw. Any error ends it; every acknowledged byte is checked at the end.
+ * its standard input ends. Prints as JSON what it saw. Any error ends it, except EIO, which says that nothing was done and
+ * is counted; every acknowledged byte is checked at the end.
  */
 
 const [folder = ""] = process.argv.slice(2);
+let refused = 0;
+
+function attempt<T>(work: () => T): T {
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EIO") throw error;
+      refused++;
+    }
+  }
+}
 const RECORD = 12;
 
 function record(number: number): Buffer {
@@ -41,23 +54,23 @@ let number = 0;
 
 function step(): void {
   const begun = performance.now();
-  writeSync(written, record(number));
-  writeSync(appended, record(number));
-  writeSync(nameless, record(number), 0, RECORD, 0);
-  if (number % 20 === 7) fsyncSync(written);
+  attempt(() => writeSync(written, record(number)));
+  attempt(() => writeSync(appended, record(number)));
+  attempt(() => writeSync(nameless, record(number), 0, RECORD, 0));
+  if (number % 20 === 7) attempt(() => fsyncSync(written));
   if (number % 10 === 3) {
     const path = join(folder, `d${number}`);
-    mkdirSync(path);
-    rmdirSync(path);
+    attempt(() => mkdirSync(path));
+    attempt(() => rmdirSync(path));
   }
   if (number % 10 === 8) {
     const path = join(folder, `f${number}`);
-    writeFileSync(path, record(number));
-    renameSync(path, `${path}.new`);
-    if (readFileSync(`${path}.new`, "utf8") !== record(number).toString()) {
+    attempt(() => writeFileSync(path, record(number)));
+    attempt(() => renameSync(path, `${path}.new`));
+    if (attempt(() => readFileSync(`${path}.new`, "utf8")) !== record(number).toString()) {
       throw new Error(`File ${path} has other contents than were written`);
     }
-    unlinkSync(`${path}.new`);
+    attempt(() => unlinkSync(`${path}.new`));
   }
   number++;
   longestMs = Math.max(longestMs, performance.now() - begun);
@@ -74,7 +87,8 @@ function run(): void {
   const wrong = ["written", "appended"].filter(
     (name) => !readFileSync(join(folder, name)).equals(expected),
   );
-  process.stdout.write(JSON.stringify({ steps: number, longestMs: Math.round(longestMs), wrong }));
+  const report = { steps: number, longestMs: Math.round(longestMs), refused, wrong };
+  process.stdout.write(JSON.stringify(report));
 }
 
 run();

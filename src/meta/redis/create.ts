@@ -1,7 +1,7 @@
 import type { Changed } from "../meta.ts";
 import type { Caller, Ino, NewNode } from "../types.ts";
 import type { MetaContext } from "./context.ts";
-import { attr, list } from "./reply.ts";
+import { attr, list, text } from "./reply.ts";
 
 /** Making names: one script each. */
 
@@ -22,8 +22,9 @@ export async function create(
     ],
     caller.unique,
   );
-  const [own, parentAttr] = list(reply);
-  return { ino, attr: attr(own), parentAttr: attr(parentAttr) };
+  // What a process before made has the number that it drew.
+  const [own, parentAttr, made] = list(reply);
+  return { ino: BigInt(text(made)), attr: attr(own), parentAttr: attr(parentAttr) };
 }
 
 export async function link(

@@ -2,7 +2,7 @@
 -- Makes an inode and its entry: file, directory, symlink, fifo, device or socket.
 --   KEYS  d<parent>, i<parent>, i<new>, s<new>
 --   ARGV  parent, name, new inode, type, mode, umask, uid, gid, rdev, target, most bytes, most inodes (0: no limit)
---   reply {attr, parent's attr}    errors ENOENT ENOTDIR EEXIST EPERM ENOSPC ESTALE
+--   reply {attr, parent's attr, inode}    errors ENOENT ENOTDIR EEXIST EPERM ENOSPC ESTALE
 if fenced() then return fail('ESTALE', 'create') end
 local parent, name, ino = ARGV[9], ARGV[10], ARGV[11]
 local kind, mode, umask = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
@@ -58,4 +58,4 @@ if kind == DIRECTORY then
 end
 note('n', ino)
 note_entry(parent, name)
-return finish({attr, dir})
+return finish({attr, dir, ino})
