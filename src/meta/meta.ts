@@ -16,6 +16,7 @@ import type {
   SliceCommit,
   VolumeUsage,
 } from "./types.ts";
+import type { Upkeep } from "./upkeep.ts";
 
 /**
  * Names, attributes and slices of one volume; one method an operation, one round trip each unless it
@@ -34,6 +35,8 @@ export interface Meta {
   readonly openFiles: OpenFiles;
   /** How long an answer may be kept, by the kernel and by us. */
   readonly trust: Trust;
+  /** For administrators. */
+  readonly upkeep: Upkeep;
   /** The last notice seen, for a successor of this process (`MetaOptions.lastNotice`). */
   readonly lastNotice: string | undefined;
 
@@ -119,10 +122,6 @@ export interface Meta {
   inherited(): Promise<Inherited>;
   /** The last handle of an inode was closed here: deletes it when it has no name any more. */
   forgetOpen(ino: Ino): Promise<void>;
-  /** Does now what is done hourly in the background: expired trash and slices, deletions that were interrupted. */
-  cleanUp(signal?: AbortSignal): Promise<CleanedUp>;
-  /** Deletes the first `chunks` chunks of an inode that is gone. */
-  deleteLeftOver(ino: Ino, chunks: number): Promise<void>;
   /** Ends the session: locks, sustained inodes, connections. */
   close(): Promise<void>;
 }
@@ -190,14 +189,6 @@ export interface Copied {
   readonly copied: number;
   /** Of the file written to. */
   readonly attr: Attr;
-}
-
-/** How much was cleaned up: deleted files, slices without references, names in expired trash, trees that were cut off. */
-export interface CleanedUp {
-  readonly files: number;
-  readonly slices: number;
-  readonly removed: number;
-  readonly detached: number;
 }
 
 /** One chunk of a compaction. */

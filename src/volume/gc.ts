@@ -1,12 +1,13 @@
 import { BoundedWork } from "../base/bounded-work.ts";
 import { isBlockOf, parseBlockKey } from "../chunk/block.ts";
 import type { Format } from "../meta/format.ts";
-import type { CleanedUp } from "../meta/meta.ts";
+import type { CleanedUp } from "../meta/upkeep.ts";
 import { openFormat } from "../meta/redis/open.ts";
 import { requireCompatible } from "../meta/version-gate.ts";
 import { createStorage } from "../object/create.ts";
 import type { ObjectInfo, ObjectStorage } from "../object/storage.ts";
 import { compactCrowded } from "./compact.ts";
+import { deleteOrphans } from "./orphans.ts";
 import { openTool } from "./open-tool.ts";
 import { silent, type JobOptions } from "./progress.ts";
 import type { SliceTable } from "./slice-table.ts";
@@ -49,6 +50,8 @@ export interface GcResult {
   leftOverChunks: number;
   readonly compaction?: { chunks: number; records: number; bytes: number } | undefined;
   readonly cleanedUp?: CleanedUp | undefined;
+  /** Inodes without a name that were deleted. */
+  readonly orphans?: number | undefined;
   /** Leaked objects that were deleted, and files of writers that died. */
   deleted?: Sum & { abandoned: number };
 }
@@ -89,17 +92,19 @@ async function changeFirst(
   request: GcRequest,
   client: MetaClient,
   options: JobOptions,
-): Promise<Pick<GcResult, "compaction" | "cleanedUp">> {
+): Promise<Pick<GcResult, "compaction" | "cleanedUp" | "orphans">> {
   if (!request.compact && !request.delete) return {};
   await using tool = await openTool(request.metaUrl, "gc");
   const compaction = request.compact
     ? await compactCrowded(tool, client, { ...options, threads: request.threads })
     : undefined;
   if (!request.delete) return { compaction };
-  const cleanedUp = await tool.meta.cleanUp(options.signal);
+  const cleanedUp = await tool.meta.upkeep.cleanUp(options.signal);
+  const { upkeep } = tool.meta;
+  const orphans = await deleteOrphans({ client, upkeep }, protectedSince(request), options);
   const { leftOver } = await usedSlices(client, { signal: options.signal });
-  for (const [ino, chunks] of leftOver) await tool.meta.deleteLeftOver(ino, chunks);
-  return { compaction, cleanedUp };
+  for (const [ino, chunks] of leftOver) await upkeep.deleteLeftOver(ino, chunks);
+  return { compaction, cleanedUp, orphans };
 }
 
 interface CollectionParts {

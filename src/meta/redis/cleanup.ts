@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../../base/log.ts";
 import { TRASH_INO, TYPE_DIRECTORY } from "../limits.ts";
-import type { CleanedUp } from "../meta.ts";
+import type { CleanedUp } from "../upkeep.ts";
 import type { Caller, Ino } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { readdir } from "./lookup.ts";

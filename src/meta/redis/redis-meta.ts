@@ -3,7 +3,6 @@ import type { Format } from "../format.ts";
 import type {
   Changed,
   ChunkReplacement,
-  CleanedUp,
   Copied,
   DirBatch,
   FilePosition,
@@ -15,8 +14,7 @@ import type {
   Trust,
 } from "../meta.ts";
 import type * as types from "../types.ts";
-import { CHUNK_SIZE } from "../limits.ts";
-import { cleanUpNow, forgetOpen } from "./cleanup.ts";
+import { forgetOpen } from "./cleanup.ts";
 import { compactChunks } from "./compact.ts";
 import type { MetaContext } from "./context.ts";
 import * as creating from "./create.ts";
@@ -30,6 +28,7 @@ import type { Notices } from "./notices.ts";
 import * as removing from "./remove.ts";
 import { setattr } from "./setattr.ts";
 import { statfs } from "./statfs.ts";
+import { RedisUpkeep } from "./upkeep.ts";
 import * as xattrs from "./xattr.ts";
 
 type Ino = types.Ino;
@@ -41,11 +40,13 @@ export class RedisMeta implements Meta {
   readonly #context: MetaContext;
   readonly #notices: Notices;
   readonly #close: () => Promise<void>;
+  readonly upkeep: RedisUpkeep;
 
   constructor(context: MetaContext, notices: Notices, close: () => Promise<void>) {
     this.#context = context;
     this.#notices = notices;
     this.#close = close;
+    this.upkeep = new RedisUpkeep(context);
   }
 
   get format(): Format {
@@ -161,12 +162,6 @@ export class RedisMeta implements Meta {
   }
   forgetOpen(ino: Ino): Promise<void> {
     return forgetOpen(this.#context, ino);
-  }
-  cleanUp(signal?: AbortSignal): Promise<CleanedUp> {
-    return cleanUpNow(this.#context, signal);
-  }
-  deleteLeftOver(ino: Ino, chunks: number): Promise<void> {
-    return this.#context.deletions.file(ino, chunks * CHUNK_SIZE);
   }
   close(): Promise<void> {
     return this.#close();
