@@ -102,6 +102,14 @@ export class BlockCache {
     }
     const loaded: CachedBlock = { buffer, data, pins: 0, evicted: false };
     this.#blocks.set(keyOf(block), loaded);
+    const kept = this.#store.keep(block, data);
+    if (kept !== undefined) {
+      loaded.pins++;
+      void kept.then(() => {
+        loaded.pins--;
+        this.#release(loaded);
+      });
+    }
     return loaded;
   }
 

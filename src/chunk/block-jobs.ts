@@ -2,7 +2,7 @@ import { retry } from "../base/retry.ts";
 import { createStorage, type StorageSettings } from "../object/create.ts";
 import { failure, ObjectMissing, type ByteRange, type ObjectStorage } from "../object/storage.ts";
 import { codecOf, type Codec } from "./codec.ts";
-import { readFully } from "./spool.ts";
+import { readPlaces } from "./spool.ts";
 
 /** What is done to a block, with its key: the part of the work that costs CPU by the byte, in whatever thread. */
 
@@ -65,6 +65,11 @@ export class BlockJobs implements JobRunner {
     return this.#storage.limits.rangeReads && this.#codec.name === "none";
   }
 
+  /** The file that holds a block's plain bytes, where that is a file of this machine. */
+  localPath(key: string): string | undefined {
+    return this.#codec.name === "none" ? this.#storage.localPath?.(key) : undefined;
+  }
+
   run(job: BlockJob): Promise<void> {
     switch (job.kind) {
       case "put":
@@ -94,11 +99,7 @@ export class BlockJobs implements JobRunner {
 
   #fromSpool(buffer: Buffer | undefined, size: number, places: readonly number[]): Buffer {
     const data = (buffer ?? Buffer.alloc(0)).subarray(0, size);
-    for (let at = 0, index = 0; index < places.length; index += 2) {
-      const length = places[index + 1] ?? 0;
-      readFully(this.#settings.spoolFd, places[index] ?? 0, data.subarray(at, at + length));
-      at += length;
-    }
+    readPlaces(this.#settings.spoolFd, places, data);
     return data;
   }
 

@@ -1,11 +1,15 @@
 import pLimit, { type LimitFunction } from "p-limit";
+import { log } from "../base/log.ts";
 import type { ByteRange } from "../object/storage.ts";
 import { blockKey, blockLength } from "./block.ts";
 import type { BlockJob, JobRunner } from "./block-jobs.ts";
+import type { LocalAnswer, LocalJob, LocalSource, LocalStatus } from "./local-blocks.ts";
+import { QuickReads } from "./quick-reads.ts";
 
 /**
- * Blocks of slices in object storage: their names, and how many travel at once. A block is written once under its name and
- * never changed. Compression, encryption and requests are done by a `JobRunner`, in this thread or in others.
+ * Blocks of slices: in object storage, and on disks of this machine where they are cached or staged. Knows their names, where
+ * to look first, and how many travel at once. A block is written once under its name and never changed. Bytes are worked on by
+ * a `JobRunner` and by `LocalBlocks`, in other threads.
  */
 
 export interface BlockStoreOptions {
@@ -16,10 +20,27 @@ export interface BlockStoreOptions {
   readonly maxDeletes: number;
   /** False where a part of a block costs the whole one: compressed, encrypted. */
   readonly rangeReads: boolean;
+  /** The file that holds an object's plain bytes, where objects are files of this machine. */
+  readonly localPath?: ((key: string) => string | undefined) | undefined;
+  readonly local?: LocalOptions | undefined;
+}
+
+/** Blocks on disks of this machine. */
+export interface LocalOptions {
+  readonly blocks: { run(job: LocalJob): Promise<LocalAnswer> };
+  /** A block that is staged counts as stored. */
+  readonly writeback: boolean;
+  /** Blocks that were read are kept: all, or those that are shorter than a full one. */
+  readonly keepRead: "all" | "partial";
+  readonly keepWritten: "all" | "partial";
+  /** What is staged is uploaded before the store is closed, rather than left for the next one. */
+  readonly uploadAtEnd: boolean;
+  /** Whole blocks that are fetched at once because parts of them were read; 0: none is. */
+  readonly prefetch: number;
 }
 
 /** A block that is not there: its slice was deleted, or it never was. */
-export { ObjectMissing } from "../object/storage.ts";
+export { ObjectMissing, type ByteRange } from "../object/storage.ts";
 
 /** One block of a slice. */
 export interface BlockId {
@@ -33,6 +54,10 @@ export interface BlockId {
 export type BlockSource =
   Uint8Array | { readonly places: readonly number[]; readonly size: number };
 
+const PREFETCH_QUEUE_MAX = 10;
+/** A store that takes nothing is not waited for for ever. */
+const UPLOAD_AT_END_MS = 600_000;
+
 export class BlockStore {
   readonly blockSize: number;
   readonly rangeReads: boolean;
@@ -41,6 +66,8 @@ export class BlockStore {
   readonly #uploads: LimitFunction;
   readonly #downloads: LimitFunction;
   readonly #deletes: LimitFunction | undefined;
+  readonly #prefetches: LimitFunction | undefined;
+  readonly #quick = new QuickReads();
 
   constructor(runner: JobRunner, options: BlockStoreOptions) {
     this.#runner = runner;
@@ -50,17 +77,25 @@ export class BlockStore {
     this.#uploads = pLimit(options.maxUploads);
     this.#downloads = pLimit(options.maxDownloads);
     this.#deletes = options.maxDeletes === 0 ? undefined : pLimit(options.maxDeletes);
+    const prefetch = options.local?.prefetch ?? 0;
+    this.#prefetches = prefetch === 0 ? undefined : pLimit(prefetch);
   }
 
-  /** Stores one block; its bytes must stay untouched until it settles. */
-  put(id: bigint, index: number, source: BlockSource): Promise<void> {
-    const bytes = source instanceof Uint8Array;
-    const size = bytes ? source.length : source.size;
-    const key = this.#key(id, index, size);
-    const job: BlockJob = bytes
-      ? { kind: "put", key, size, bytes: source }
-      : { kind: "put", key, size, places: source.places };
-    return this.#uploads(() => this.#runner.run(job));
+  /** Stores one block, or stages it; its bytes must stay untouched until it settles. */
+  async put(id: bigint, index: number, given: BlockSource): Promise<void> {
+    const source = given instanceof Uint8Array ? { bytes: given, size: given.length } : given;
+    const key = this.#key(id, index, source.size);
+    const { local } = this.#options;
+    if (local?.writeback === true) {
+      const { done } = await local.blocks.run({ kind: "stage", key, source });
+      if (done) return;
+    }
+    const upload = this.#uploads(() => this.#runner.run({ kind: "put", key, ...source }));
+    const partial = source.size < this.blockSize;
+    if (local === undefined || (local.keepWritten === "partial" && !partial)) return upload;
+    // Its bytes may go when this settles.
+    const [uploaded] = await Promise.allSettled([upload, this.#keep(key, source)]);
+    if (uploaded.status === "rejected") throw uploaded.reason;
   }
 
   /**
@@ -68,16 +103,46 @@ export class BlockStore {
    *
    * @throws ObjectMissing
    */
-  get(block: BlockId, into: Uint8Array): Promise<void> {
+  async get(block: BlockId, into: Uint8Array): Promise<void> {
     const key = this.#key(block.id, block.index, into.length);
-    return this.#downloads(() => this.#runner.run({ kind: "get", key, into }));
+    if (await this.#getLocally(key, into.length, into)) return;
+    await this.#downloads(() => this.#runner.run({ kind: "get", key, into }));
   }
 
-  /** Reads a part of a block, where `rangeReads`. */
-  getRange(block: BlockId, range: ByteRange, into: Uint8Array): Promise<void> {
-    const size = blockLength(block.sliceSize, block.index, this.blockSize);
-    const key = this.#key(block.id, block.index, size);
-    return this.#downloads(() => this.#runner.run({ kind: "get", key, into, range }));
+  /** Keeps a block on disk that was read. @returns what its bytes must stay untouched for, if anything */
+  keep(block: BlockId, bytes: Uint8Array): Promise<void> | undefined {
+    const { local } = this.#options;
+    if (local === undefined) return undefined;
+    if (local.keepRead === "partial" && bytes.length === this.blockSize) return undefined;
+    const key = this.#key(block.id, block.index, bytes.length);
+    if (this.#quick.fileOf(key) !== undefined) return undefined;
+    return this.#keep(key, { bytes, size: bytes.length });
+  }
+
+  /** Reads a small part of a block at once where it lies on this machine and in the system's memory. */
+  readQuickly(block: BlockId, range: ByteRange): Uint8Array | undefined {
+    const length = blockLength(block.sliceSize, block.index, this.blockSize);
+    const key = this.#key(block.id, block.index, length);
+    const known = this.#quick.fileOf(key);
+    if (known !== undefined) return this.#quick.read(key, known, range);
+    const path = this.#options.localPath?.(key);
+    if (path === undefined) return undefined;
+    return this.#quick.read(key, { path, length, checked: false }, range);
+  }
+
+  /**
+   * Reads a part of a block, from this machine or where `rangeReads`.
+   *
+   * @returns false where only the whole block can be had
+   */
+  async getRange(block: BlockId, range: ByteRange, into: Uint8Array): Promise<boolean> {
+    const length = blockLength(block.sliceSize, block.index, this.blockSize);
+    const key = this.#key(block.id, block.index, length);
+    if (await this.#getLocally(key, length, into, range)) return true;
+    if (!this.rangeReads) return false;
+    await this.#downloads(() => this.#runner.run({ kind: "get", key, into, range }));
+    this.#prefetch(key, length);
+    return true;
   }
 
   /** Deletes all blocks of a slice. @throws Error where deleting is turned off */
@@ -87,17 +152,87 @@ export class BlockStore {
     const count = Math.ceil(sliceSize / this.blockSize);
     const deletions = Array.from({ length: count }, (_, index) => {
       const key = this.#key(id, index, blockLength(sliceSize, index, this.blockSize));
-      return limit(() => this.#runner.run({ kind: "delete", key }));
+      return limit(() => this.#delete(key));
     });
     const failed = (await Promise.allSettled(deletions)).find((one) => one.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }
 
-  close(): Promise<void> {
-    return this.#runner.close();
+  /** What is cached and staged on disks of this machine; undefined where nothing is. */
+  async localStatus(): Promise<LocalStatus | undefined> {
+    return (await this.#options.local?.blocks.run({ kind: "status" }))?.status;
+  }
+
+  /** Uploads what is staged, where that is wanted at the end; says what stays. */
+  async uploadStaged(): Promise<void> {
+    const { local } = this.#options;
+    if (local === undefined) return;
+    const limitMs = local.uploadAtEnd ? UPLOAD_AT_END_MS : 0;
+    const pending = (await local.blocks.run({ kind: "drain", limitMs })).status?.pending;
+    if (pending === undefined || pending.blocks === 0) return;
+    log.warn(
+      pending,
+      "staged blocks stay on this machine's disk until the volume is mounted again",
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#prefetches?.clearQueue();
+    this.#quick.close();
+    await this.#options.local?.blocks.run({ kind: "close" });
+    await this.#runner.close();
   }
 
   #key(id: bigint, index: number, size: number): string {
     return blockKey(id, index, size, this.#options.hashPrefix);
+  }
+
+  async #getLocally(
+    key: string,
+    length: number,
+    into: Uint8Array,
+    range?: ByteRange,
+  ): Promise<boolean> {
+    const { local } = this.#options;
+    if (local === undefined) return false;
+    const job: LocalJob = { kind: "get", key, length, into, ...(range && { range }) };
+    const { done, path } = await local.blocks.run(job);
+    if (path !== undefined) this.#quick.learn(key, { path, length, checked: true });
+    return done;
+  }
+
+  async #keep(key: string, source: LocalSource, wait = false): Promise<void> {
+    try {
+      await this.#options.local?.blocks.run({ kind: "keep", key, source, wait });
+    } catch (error) {
+      log.warn({ error, key }, "a block cannot be cached");
+    }
+  }
+
+  /** A part of a block was wanted: the next one comes from disk. */
+  #prefetch(key: string, length: number): void {
+    const limit = this.#prefetches;
+    if (limit === undefined || limit.pendingCount >= PREFETCH_QUEUE_MAX) return;
+    if (this.#options.local?.keepRead === "partial" && length === this.blockSize) return;
+    void limit(async () => {
+      const bytes = new Uint8Array(new SharedArrayBuffer(length));
+      try {
+        await this.#downloads(() => this.#runner.run({ kind: "get", key, into: bytes }));
+      } catch {
+        return;
+      }
+      await this.#keep(key, { bytes, size: length }, true);
+    });
+  }
+
+  async #delete(key: string): Promise<void> {
+    const { local } = this.#options;
+    this.#quick.forget(key);
+    if (local !== undefined) {
+      const { done } = await local.blocks.run({ kind: "remove", key });
+      // It was staged, and never became an object.
+      if (done) return;
+    }
+    await this.#runner.run({ kind: "delete", key } satisfies BlockJob);
   }
 }

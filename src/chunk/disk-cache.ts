@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { BoundedWork } from "../base/bounded-work.ts";
 import type { BlockRange, VerifyLevel } from "./block-file.ts";
 import { CacheFolder, type FolderCounts } from "./cache-folder.ts";
@@ -106,6 +107,12 @@ export class DiskCache {
       if (other !== folder && may && (await other.read(key, length, { into, range }))) return true;
     }
     return false;
+  }
+
+  /** The file of a block that is here, plain bytes first. */
+  fileOf(key: string): string | undefined {
+    const folder = this.folderOf(key);
+    return folder?.knows(key) === true ? join(folder.place.raw, key) : undefined;
   }
 
   /** Whether a block is here, as far as is known. */

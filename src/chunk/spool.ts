@@ -171,3 +171,12 @@ export function readFully(fd: number, at: number, into: Uint8Array): void {
     done += count;
   }
 }
+
+/** Reads what lies at `places` (offset and length in turn), one after the other. */
+export function readPlaces(fd: number, places: readonly number[], into: Uint8Array): void {
+  for (let at = 0, index = 0; index < places.length; index += 2) {
+    const length = places[index + 1] ?? 0;
+    readFully(fd, places[index] ?? 0, into.subarray(at, at + length));
+    at += length;
+  }
+}

@@ -122,6 +122,10 @@ export class FileStorage implements ObjectStorage {
     }
   }
 
+  localPath(key: string): string {
+    return join(this.#root, key);
+  }
+
   async removeAbandoned(before: Date): Promise<number> {
     let removed = 0;
     const folders = await opendir(this.#root, { recursive: true, bufferSize: 512 });

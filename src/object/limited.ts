@@ -55,6 +55,9 @@ export class LimitedStorage implements ObjectStorage {
   removeAbandoned(before: Date): Promise<number> {
     return this.#inner.removeAbandoned(before);
   }
+  localPath(key: string): string | undefined {
+    return this.#inner.localPath?.(key);
+  }
   close(): Promise<void> {
     return this.#inner.close();
   }

@@ -37,6 +37,9 @@ export class PrefixedStorage implements ObjectStorage {
   removeAbandoned(before: Date): Promise<number> {
     return this.#inner.removeAbandoned(before);
   }
+  localPath(key: string): string | undefined {
+    return this.#inner.localPath?.(this.#prefix + key);
+  }
   close(): Promise<void> {
     return this.#inner.close();
   }

@@ -39,6 +39,9 @@ export class ShardedStorage implements ObjectStorage {
     const removed = await Promise.all(this.#shards.map((shard) => shard.removeAbandoned(before)));
     return removed.reduce((sum, count) => sum + count, 0);
   }
+  localPath(key: string): string | undefined {
+    return this.#of(key).localPath?.(key);
+  }
   async close(): Promise<void> {
     await Promise.all(this.#shards.map((shard) => shard.close()));
   }

@@ -28,6 +28,8 @@ export interface ObjectStorage {
   delete(key: string): Promise<void>;
   /** Removes what writers left half-written that died before that time. @returns how many */
   removeAbandoned(before: Date): Promise<number>;
+  /** The file of this machine that holds an object just as it was put; absent where objects are no such files. */
+  localPath?(key: string): string | undefined;
   close(): Promise<void>;
 }
 

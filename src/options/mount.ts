@@ -1,3 +1,4 @@
+import { cacheTable } from "./cache.ts";
 import { bandwidth, count, duration, onOff, owner, size, text } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { MIB, parseCount, parseMode } from "./values.ts";
@@ -77,6 +78,11 @@ export const mountTable = {
   "buffer-size": size({
     ...{ group: "CACHE", unit: MIB, initial: 300 * MIB, shown: "300M" },
     help: "memory for data that is being written and read",
+  }),
+  ...cacheTable,
+  prefetch: count({
+    ...{ group: "CACHE", initial: 1 },
+    help: "blocks fetched whole at once because parts of them were read",
   }),
   "max-readahead": size({
     ...{ group: "CACHE", unit: MIB, initial: 32 * MIB, shown: "32M" },

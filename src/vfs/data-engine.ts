@@ -257,6 +257,7 @@ export class DataEngine implements FileData {
     const failures = await Promise.allSettled(writers.map(async (writer) => writer.flush()));
     await this.#compactor.close();
     await this.#loose.idle();
+    await this.#store.uploadStaged();
     const failed = failures.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason as Error;
   }

@@ -1,7 +1,12 @@
 import { FsError } from "../base/fs-error.ts";
 import type { Maybe } from "../base/maybe.ts";
+import {
+  ObjectMissing,
+  type BlockId,
+  type BlockStore,
+  type ByteRange,
+} from "../chunk/block-store.ts";
 import type { BlockCache, PinnedBlock } from "../chunk/block-cache.ts";
-import { ObjectMissing, type BlockStore } from "../chunk/block-store.ts";
 import { CHUNK_SIZE } from "../meta/limits.ts";
 import { addRecord, cutPieces, type Piece } from "../meta/merge.ts";
 import type { Ino } from "../meta/types.ts";
@@ -169,13 +174,14 @@ export class FileReader implements ReadHandle {
   }
 
   /** The blocks that a piece lies in. */
-  *#readPiece(piece: Piece, whole: boolean): Generator<Maybe<Part>> {
+  *#readPiece(piece: Piece, sequential: boolean): Generator<Maybe<Part>> {
     const { blockSize } = this.#parts.store;
     for (let at = piece.off; at < piece.off + piece.len;) {
       const index = Math.floor(at / blockSize);
       const from = at - index * blockSize;
       const to = Math.min(piece.off + piece.len - index * blockSize, blockSize);
-      yield this.#readBlock({ id: piece.id, sliceSize: piece.size, index }, { from, to, whole });
+      const block = { id: piece.id, sliceSize: piece.size, index };
+      yield this.#readBlock(block, { from, to, whole: sequential && fillsBlock(piece, blockSize) });
       at = index * blockSize + to;
     }
   }
@@ -185,18 +191,29 @@ export class FileReader implements ReadHandle {
     { from, to, whole }: { from: number; to: number; whole: boolean },
   ): Maybe<Part> {
     const { cache, store } = this.#parts;
-    const small = !whole && store.rangeReads && (to - from) * 4 <= store.blockSize;
-    if (small && !cache.has(block) && cache.countMiss(block) < PIECES_MAX) {
-      const into = new Uint8Array(new SharedArrayBuffer(to - from));
+    const small = !whole && (to - from) * 4 <= store.blockSize;
+    if (small && !cache.has(block)) {
       const range = { offset: from, length: to - from };
-      return store.getRange(block, range, into).then(() => ({ view: into }), failed);
+      const view = store.readQuickly(block, range);
+      if (view !== undefined) return { view };
+      if (cache.countMiss(block) < PIECES_MAX) return this.#readRange(block, range);
     }
-    const found = cache.get(block);
+    return this.#readWhole(block, from, to);
+  }
+
+  #readWhole(block: BlockId, from: number, to: number): Maybe<Part> {
+    const found = this.#parts.cache.get(block);
     if (!(found instanceof Promise)) return { view: found.data.subarray(from, to), block: found };
     return found.then(
       (loaded) => ({ view: loaded.data.subarray(from, to), block: loaded }),
       failed,
     );
+  }
+
+  async #readRange(block: BlockId, range: ByteRange): Promise<Part> {
+    const view = new Uint8Array(new SharedArrayBuffer(range.length));
+    const had = await this.#parts.store.getRange(block, range, view).catch(failed);
+    return had ? { view } : this.#readWhole(block, range.offset, range.offset + range.length);
   }
 
   #loadAhead(from: number, to: number): void {
@@ -216,14 +233,20 @@ export class FileReader implements ReadHandle {
 
   #prefetch(pieces: readonly Piece[]): void {
     const { cache, store } = this.#parts;
-    for (const { id, size, off, len } of pieces) {
-      if (id === 0n) continue;
+    for (const piece of pieces) {
+      const { id, size, off, len } = piece;
+      if (id === 0n || !fillsBlock(piece, store.blockSize)) continue;
       const last = Math.floor((off + len - 1) / store.blockSize);
       for (let index = Math.floor(off / store.blockSize); index <= last; index++) {
         cache.prefetch({ id, sliceSize: size, index });
       }
     }
   }
+}
+
+/** False where most of a block is somebody else's: many small slices are stored in one. */
+function fillsBlock({ size, len }: Piece, blockSize: number): boolean {
+  return len * 2 >= Math.min(size, blockSize);
 }
 
 function readPending(slice: PendingSlice | undefined, { off, len }: Piece): Part {

@@ -1,9 +1,6 @@
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { BlockJobs, type JobSettings } from "../chunk/block-jobs.ts";
-import { BlockStore } from "../chunk/block-store.ts";
+import type { BlockStore } from "../chunk/block-store.ts";
 import { Spool } from "../chunk/spool.ts";
-import { WorkerPool } from "../chunk/worker-pool.ts";
 import { FsError } from "../base/fs-error.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
 import type { Format } from "../meta/format.ts";
@@ -22,6 +19,7 @@ import { shown, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
 import { runMountJob, type MountJob } from "./mount-jobs.ts";
 import type { JobOptions } from "./progress.ts";
+import { openStore } from "./open-store.ts";
 import { followLimits, storageSettings } from "./storage-settings.ts";
 
 /** How a volume is opened for a mount. */
@@ -103,7 +101,7 @@ async function show(
   const spool = new Spool(join(folder, "spool"), { keep: after !== undefined });
   const storage = storageSettings(format, values);
   deferred.limits = storage.limits;
-  const store = await openStore(format, values, { storage, spoolFd: spool.fd });
+  const store = await openStore(format, values, { storage, spoolFd: spool.fd, readOnly });
   deferred.store = store;
   const known = new Known({
     trust: () => meta.trust,
@@ -200,31 +198,6 @@ function dropStale({ vfs }: Deferred, notice: Notice): void {
   vfs?.known.changed(notice);
   for (const ino of [...notice.data, ...notice.slices]) vfs?.data.invalidate(ino);
   for (const ino of notice.unexplained) if (vfs?.known.data.mayHold(ino)) look(vfs, ino);
-}
-
-async function openStore(
-  format: Format,
-  values: MountValues,
-  places: Pick<JobSettings, "storage" | "spoolFd">,
-): Promise<BlockStore> {
-  const settings: JobSettings = {
-    ...places,
-    ...{ compression: format.Compression, ioRetries: values["io-retries"] },
-    ...{ putTimeoutMs: values["put-timeout"], getTimeoutMs: values["get-timeout"] },
-  };
-  const threads = values["io-threads"] ?? defaultThreads();
-  // Opened here in any case: what is wrong with the settings is told before anything is mounted.
-  const jobs = await BlockJobs.open(settings);
-  return new BlockStore(threads === 0 ? jobs : new WorkerPool(settings, threads), {
-    ...{ blockSize: format.BlockSize * 1024, hashPrefix: format.HashPrefix },
-    ...{ maxUploads: values["max-uploads"], maxDownloads: values["max-downloads"] },
-    ...{ maxDeletes: values["max-deletes"], rangeReads: jobs.rangeReads },
-  });
-}
-
-/** Half of the cores: the others serve the kernel, and the application. */
-function defaultThreads(): number {
-  return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), 4);
 }
 
 function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): MetaListener {

@@ -1,0 +1,127 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { LRUCache } from "lru-cache";
+import { crc32c } from "../base/crc32c.ts";
+import type { ByteRange } from "../object/storage.ts";
+
+/**
+ * Small parts of blocks that lie plain in a file of this machine, read where they are asked for: when the system has the
+ * bytes in memory that takes a few microseconds, a way through another thread twenty times as long. When it has not, the
+ * disk is felt at once, and for a while everything goes the other way.
+ */
+
+const FILES_MAX = 256;
+const PATHS_MAX = 50_000;
+/** Nothing larger is read here. */
+export const QUICK_BYTES_MAX = 128 << 10;
+/** A read that took longer waited for the disk. */
+const SLOW_MS = 1;
+/** After it, so many times as long nothing is read here. */
+const PAUSE_FACTOR = 50;
+const UNIT = 32 << 10;
+const SUM = 4;
+
+interface OpenFile {
+  readonly fd: number;
+  /** Of each unit of plain bytes; absent: there are none to check. */
+  readonly sums?: Buffer | undefined;
+}
+
+/** Where a block's plain bytes lie. */
+export interface BlockFile {
+  readonly path: string;
+  /** Plain bytes. */
+  readonly length: number;
+  /** Whether checksums follow them, as cache folders have it. */
+  readonly checked: boolean;
+}
+
+export class QuickReads {
+  readonly #files = new LRUCache<string, OpenFile>({
+    max: FILES_MAX,
+    dispose: ({ fd }) => {
+      closeSync(fd);
+    },
+  });
+  readonly #paths = new LRUCache<string, BlockFile>({ max: PATHS_MAX });
+  #pausedUntil = 0;
+
+  /** A block was read from this file. */
+  learn(key: string, file: BlockFile): void {
+    this.#paths.set(key, file);
+  }
+
+  fileOf(key: string): BlockFile | undefined {
+    return this.#paths.get(key);
+  }
+
+  forget(key: string): void {
+    const known = this.#paths.get(key);
+    if (known === undefined) return;
+    this.#paths.delete(key);
+    this.#files.delete(known.path);
+  }
+
+  /** Reads a part of a block. @returns undefined where another way is to be taken */
+  read(key: string, file: BlockFile, { offset, length }: ByteRange): Uint8Array | undefined {
+    const begun = performance.now();
+    if (length > QUICK_BYTES_MAX || begun < this.#pausedUntil) return undefined;
+    try {
+      const open = this.#files.get(file.path) ?? this.#open(file);
+      return readPart(open, file, { offset, length });
+    } catch {
+      // Gone, damaged or never there: whoever looks after the file finds out.
+      this.forget(key);
+      return undefined;
+    } finally {
+      const took = performance.now() - begun;
+      if (took > SLOW_MS) this.#pausedUntil = begun + took * PAUSE_FACTOR;
+    }
+  }
+
+  close(): void {
+    this.#files.clear();
+  }
+
+  #open(file: BlockFile): OpenFile {
+    const fd = openSync(file.path, "r");
+    const opened = { fd, sums: file.checked ? readSums(fd, file.length) : undefined };
+    this.#files.set(file.path, opened);
+    return opened;
+  }
+}
+
+function readPart(open: OpenFile, file: BlockFile, { offset, length }: ByteRange): Uint8Array {
+  if (open.sums === undefined) {
+    const data = Buffer.allocUnsafe(length);
+    readFully(open.fd, data, offset);
+    return data;
+  }
+  const from = Math.floor(offset / UNIT) * UNIT;
+  const to = Math.min(Math.ceil((offset + length) / UNIT) * UNIT, file.length);
+  const data = Buffer.allocUnsafe(to - from);
+  readFully(open.fd, data, from);
+  for (let at = from; at < to; at += UNIT) {
+    const unit = data.subarray(at - from, Math.min(at + UNIT, to) - from);
+    if (crc32c([unit]) !== open.sums.readUInt32BE((at / UNIT) * SUM)) {
+      throw new Error("The file holds other bytes than were written");
+    }
+  }
+  return data.subarray(offset - from, offset - from + length);
+}
+
+/** The checksums behind the plain bytes; undefined where the file ends with these. */
+function readSums(fd: number, length: number): Buffer | undefined {
+  const sums = Buffer.allocUnsafe(Math.ceil(length / UNIT) * SUM);
+  const { size } = fstatSync(fd);
+  if (size === length) return undefined;
+  readFully(fd, sums, length);
+  return sums;
+}
+
+function readFully(fd: number, into: Uint8Array, position: number): void {
+  for (let done = 0; done < into.length;) {
+    const count = readSync(fd, into, done, into.length - done, position + done);
+    if (count === 0) throw new Error("The file ends early");
+    done += count;
+  }
+}
