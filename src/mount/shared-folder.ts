@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { mountPoints, mountTmpfs, unmount } from "../fuse/mount.ts";
+import { readJournal } from "../vfs/dirty-journal.ts";
 import { mountFolder } from "./control.ts";
 
 /**
@@ -17,6 +18,11 @@ export async function makeSharedFolder(mountpoint: string, bufferBytes: number):
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   await mountTmpfs(folder, bufferBytes + SLACK_BYTES);
   return folder;
+}
+
+/** Whether something was written that is not stored yet. */
+export function holdsUnstored(folder: string): boolean {
+  return readJournal(folder).slices.length > 0;
 }
 
 export async function removeSharedFolder(mountpoint: string): Promise<void> {

@@ -9,7 +9,7 @@ import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./me
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, kernelOptions, wantsWritebackCache } from "./options.ts";
 import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
-import { makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
+import { holdsUnstored, makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
 
 /**
  * Opens the device, mounts, answers INIT and keeps the descriptor; starts the serving process and, when that dies, another
@@ -178,7 +178,9 @@ export class Supervisor {
 
   #died({ done, how }: Death): void {
     this.#serving = false;
-    if (done) {
+    // Nobody can use it any more, and nothing is left that a successor would have to store.
+    const over = !isMounted(this.#config.mountpoint) && !holdsUnstored(this.#folder);
+    if (done || over) {
       this.#end().catch((error: unknown) => {
         log.error({ error }, "the mount ended, what it leaves cannot be removed");
         this.#ended.resolve();

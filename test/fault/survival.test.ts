@@ -184,3 +184,12 @@ async function flockStatus(path: string): Promise<number> {
   const [status] = (await once(attempt.child, "exit")) as [number];
   return status;
 }
+
+test("a volume that was unmounted ends although its server is gone, where everything is stored", async () => {
+  await using volume = await formatTestVolume();
+  const mount = await mountVolume(volume);
+  await writeFile(join(mount.path, "file"), "stored");
+  await volume.server.stop("SIGKILL");
+  await mount.unmount(90_000);
+  assert.deepEqual(await readdir(join(volume.folder, "run")), []);
+});

@@ -66,7 +66,7 @@ export interface TestMount extends AsyncDisposable {
   readonly path: string;
   readonly supervisor: RunningProgram;
   /** Unmounts and waits until everything is stored. */
-  readonly unmount: () => Promise<void>;
+  readonly unmount: (limitMs?: number) => Promise<void>;
 }
 
 let mounts = 0;
@@ -123,9 +123,9 @@ async function mounted(path: string, supervisor: RunningProgram): Promise<TestMo
     if (!alive()) throw new Error(`The mount ended: ${supervisor.output()}`);
     return isMounted();
   });
-  const unmount = async (): Promise<void> => {
+  const unmount = async (limitMs?: number): Promise<void> => {
     if (await isMounted()) await run("umount", [path]);
-    await until(`the end of the mount on ${path}`, () => !alive());
+    await until(`the end of the mount on ${path}`, () => !alive(), limitMs);
   };
   return {
     ...{ path, supervisor, unmount },

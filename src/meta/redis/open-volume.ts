@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { FsError } from "../../base/fs-error.ts";
 import { log } from "../../base/log.ts";
@@ -249,6 +250,16 @@ export class OpenVolume {
     };
   }
 
+  /** A server that is gone is not waited for long: others clean up after a session that says nothing. */
+  async #endSession(sid: bigint): Promise<void> {
+    const ending = endSession(this.#sessionEnd(), sid, false);
+    ending.catch(() => undefined);
+    const late = sleep(CLOSE_PATIENCE_MS, "late", { ref: false });
+    if ((await Promise.race([ending, late])) === "late") {
+      log.warn("the session is left to others: the server does not answer");
+    }
+  }
+
   async #close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
@@ -258,7 +269,7 @@ export class OpenVolume {
     const { sid, answers, deletions, client } = this.#context;
     try {
       await Promise.allSettled([this.#beating, this.#jobs]);
-      if (sid !== 0n) await endSession(this.#sessionEnd(), sid, false);
+      if (sid !== 0n) await this.#endSession(sid);
       await deletions.idle(CLOSE_PATIENCE_MS);
     } finally {
       answers.close();
