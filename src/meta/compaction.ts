@@ -37,7 +37,8 @@ export function planCompaction(records: readonly Slice[]): CompactionPlan | unde
   return { looked: looked.length, skipped, ...view };
 }
 
-interface View {
+/** What a chunk amounts to between its first and its last byte that is no hole. */
+export interface View {
   readonly pos: number;
   readonly size: number;
   readonly pieces: Piece[];
@@ -61,7 +62,7 @@ function countSkipped(records: readonly Slice[]): number {
 }
 
 /** The merged view without the holes at its ends; a view that is one hole keeps one byte of it. */
-function trimmedView(records: readonly Slice[]): View {
+export function trimmedView(records: readonly Slice[]): View {
   const pieces = mergeSlices(records);
   while (pieces.length > 1 && pieces[0]?.id === 0n) pieces.shift();
   while (pieces.length > 1 && pieces.at(-1)?.id === 0n) pieces.pop();

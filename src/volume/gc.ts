@@ -10,6 +10,7 @@ import { compactCrowded } from "./compact.ts";
 import { deleteOrphans } from "./orphans.ts";
 import { openTool } from "./open-tool.ts";
 import { silent, type JobOptions } from "./progress.ts";
+import { repackSparse, type Repacked } from "./repack.ts";
 import type { SliceTable } from "./slice-table.ts";
 import { usedSlices, walkChunks, type MetaClient } from "./used-slices.ts";
 
@@ -49,6 +50,7 @@ export interface GcResult {
   /** Chunks of inodes that are gone. */
   leftOverChunks: number;
   readonly compaction?: { chunks: number; records: number; bytes: number } | undefined;
+  readonly repacked?: Repacked | undefined;
   readonly cleanedUp?: CleanedUp | undefined;
   /** Inodes without a name that were deleted. */
   readonly orphans?: number | undefined;
@@ -92,19 +94,20 @@ async function changeFirst(
   request: GcRequest,
   client: MetaClient,
   options: JobOptions,
-): Promise<Pick<GcResult, "compaction" | "cleanedUp" | "orphans">> {
+): Promise<Pick<GcResult, "compaction" | "repacked" | "cleanedUp" | "orphans">> {
   if (!request.compact && !request.delete) return {};
   await using tool = await openTool(request.metaUrl, "gc");
   const compaction = request.compact
     ? await compactCrowded(tool, client, { ...options, threads: request.threads })
     : undefined;
-  if (!request.delete) return { compaction };
+  const repacked = request.compact ? await repackSparse({ ...tool, client }, options) : undefined;
+  if (!request.delete) return { compaction, repacked };
   const cleanedUp = await tool.meta.upkeep.cleanUp(options.signal);
   const { upkeep } = tool.meta;
   const orphans = await deleteOrphans({ client, upkeep }, protectedSince(request), options);
   const { leftOver } = await usedSlices(client, { signal: options.signal });
   for (const [ino, chunks] of leftOver) await upkeep.deleteLeftOver(ino, chunks);
-  return { compaction, cleanedUp, orphans };
+  return { compaction, repacked, cleanedUp, orphans };
 }
 
 interface CollectionParts {

@@ -6,13 +6,15 @@ import type { Meta } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Format } from "../meta/format.ts";
 import { Compactor } from "../vfs/compactor.ts";
+import type { CopyParts } from "../vfs/slice-copy.ts";
 import { LooseSlices } from "../vfs/loose-slices.ts";
 import { storageSettings } from "./storage-settings.ts";
 
 /** A volume that a command works on without showing it to anybody. */
 export interface Tool extends AsyncDisposable {
   readonly meta: Meta;
-  readonly store: BlockStore;
+  readonly copy: CopyParts;
+  readonly loose: LooseSlices;
   readonly compactor: Compactor;
 }
 
@@ -47,13 +49,17 @@ export async function openTool(metaUrl: string, name: string): Promise<Tool> {
     await meta.close();
     throw error;
   }
-  const compactor = compactorOf(meta, store);
+  const copy = copyParts(store);
+  // Nobody takes over from a command: gc finds what it leaves.
+  const loose = new LooseSlices(store);
+  const compactor = new Compactor({ meta, loose, ...copy, compacted: () => undefined });
   return {
-    ...{ meta, store, compactor },
+    ...{ meta, copy, loose, compactor },
     async [Symbol.asyncDispose]() {
       await compactor.close();
+      await loose.idle();
       await meta.close();
-      await store.close();
+      await copy.store.close();
     },
   };
 }
@@ -71,10 +77,8 @@ async function openToolStore(format: Format): Promise<BlockStore> {
   });
 }
 
-function compactorOf(meta: Meta, store: BlockStore): Compactor {
+function copyParts(store: BlockStore): CopyParts {
   const memory = new SharedMemory(store.blockSize, CACHED_BLOCKS);
   const capacityBytes = CACHED_BLOCKS * store.blockSize;
-  const cache = new BlockCache(store, memory, { capacityBytes });
-  const loose = new LooseSlices(store);
-  return new Compactor({ ...{ meta, store, cache, memory, loose }, compacted: () => undefined });
+  return { store, memory, cache: new BlockCache(store, memory, { capacityBytes }) };
 }

@@ -8,12 +8,13 @@ export const SLICE_USES = ["valid", "compacted", "pending", "counted"] as const;
 export type SliceUse = (typeof SLICE_USES)[number];
 
 const FULL = 0.7;
+const MARKS_MAX = 2 ** 32 - 1;
 
 export class SliceTable {
   #ids = new Float64Array(1 << 10);
   #sizes = new Uint32Array(1 << 10);
   #uses = new Uint8Array(1 << 10);
-  #marks = new Uint16Array(1 << 10);
+  #marks = new Uint32Array(1 << 10);
   #count = 0;
 
   get count(): number {
@@ -42,10 +43,14 @@ export class SliceTable {
     return { size: this.#sizes[at] ?? 0, use: SLICE_USES[this.#uses[at] ?? 0] ?? "valid" };
   }
 
-  /** Counts something about a slice that is known. */
-  mark(id: number): void {
+  /** Counts something about a slice that is known, up to 2^32 - 1. */
+  mark(id: number, by = 1): void {
     const at = this.#find(id);
-    this.#marks[at] = (this.#marks[at] ?? 0) + 1;
+    this.#marks[at] = Math.min((this.#marks[at] ?? 0) + by, MARKS_MAX);
+  }
+
+  marks(id: number): number {
+    return this.#marks[this.#find(id)] ?? 0;
   }
 
   *entries(): Generator<{ id: number; size: number; use: SliceUse; marks: number }> {
@@ -70,7 +75,7 @@ export class SliceTable {
     this.#ids = new Float64Array(ids.length * 2);
     this.#sizes = new Uint32Array(ids.length * 2);
     this.#uses = new Uint8Array(ids.length * 2);
-    this.#marks = new Uint16Array(ids.length * 2);
+    this.#marks = new Uint32Array(ids.length * 2);
     for (const [from, id] of ids.entries()) {
       if (id === 0) continue;
       const at = this.#find(id);

@@ -4,9 +4,13 @@ import { link, mkdir, open, readdir, readFile, rm, utimes, writeFile } from "nod
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { Redis } from "ioredis";
+import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import { encodeSlice } from "../../src/meta/slice.ts";
+import type { SliceCommit } from "../../src/meta/types.ts";
 import type { GcResult } from "../../src/volume/gc.ts";
+import { openTool, type Tool } from "../../src/volume/open-tool.ts";
 import type { ObjectCheck } from "../../src/volume/fsck.ts";
+import { ROOT_CALLER } from "../support/meta.ts";
 import {
   formatTestVolume,
   juicefs,
@@ -134,6 +138,63 @@ test("an object that several files share stays until the last of them is gone", 
     );
   }
   await until("the last object gone", async () => (await objects(volume)).length === 0);
+});
+
+/** Writes files of `size` bytes as one slice that they share. */
+async function writeTogether(
+  { meta, copy }: Tool,
+  names: readonly string[],
+  size: number,
+): Promise<Map<string, Buffer>> {
+  const id = await meta.newSliceId();
+  const data = randomBytes(names.length * size);
+  await copy.store.put(id, 0, data);
+  const contents = new Map<string, Buffer>();
+  const commits: SliceCommit[] = [];
+  for (const [at, name] of names.entries()) {
+    const off = at * size;
+    const node = { type: TYPE_FILE, mode: 0o644, umask: 0 };
+    const { ino } = await meta.create(ROOT_CALLER, ROOT_INO, Buffer.from(name), node);
+    const slice = { pos: 0, id, size: data.length, off, len: size };
+    commits.push({ ino, chunkIndex: 0, slice, mtime: { sec: 1_700_000_000, nsec: 0 } });
+    contents.set(name, data.subarray(off, off + size));
+  }
+  await meta.commitSlices(commits);
+  return contents;
+}
+
+test("what is left of slices that many files shared is written together anew", async () => {
+  for (const compress of ["none", "lz4"]) {
+    const format = ["--trash-days", "0", "--compress", compress];
+    await using volume = await formatTestVolume({ format });
+    const contents = new Map<string, Buffer>();
+    {
+      await using tool = await openTool(volume.metaUrl, "test");
+      for (const pack of ["a", "b", "c"]) {
+        const names = Array.from({ length: 40 }, (_, at) => `${pack}${at}`);
+        const files = await writeTogether(tool, names, 5000);
+        for (const name of ["0", "7", "39"].map((at) => pack + at)) {
+          contents.set(name, files.get(name) ?? Buffer.alloc(0));
+        }
+      }
+    }
+    await using mount = await mountVolume(volume);
+    for (const name of await readdir(mount.path)) {
+      if (!contents.has(name)) await rm(join(mount.path, name));
+    }
+    const before = await gc(volume);
+    assert.deepEqual(before.valid.objects, 3);
+    const { repacked } = await gc(volume, "--compact");
+    assert.deepEqual(repacked, { chunks: 9, bytes: 45_000 });
+    await until("only what is used", async () => (await objects(volume)).length === 1);
+    for (const [name, data] of contents) {
+      assert.ok(data.equals(await readFile(join(mount.path, name))), name);
+    }
+    assert.equal((await fsck(volume)).code, 0);
+    assert.match(await officialGc(volume), /scanned 1 objects, 1 valid, .* 0 leaked/);
+    for (const name of contents.keys()) await rm(join(mount.path, name));
+    await until("everything gone", async () => (await objects(volume)).length === 0);
+  }
 });
 
 test("what a compaction replaced is kept, given up when its time is over, and then gone", async () => {
