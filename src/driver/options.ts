@@ -128,9 +128,12 @@ export function formatValues(
 }
 
 /** What `mount` is given; the volume's own storage and bucket hold. */
-export function mountValues(given: Readonly<Record<string, string>>): MountValues {
+export function mountValues(
+  given: Readonly<Record<string, string>>,
+  secrets: Readonly<Record<string, string>>,
+): MountValues {
   const { storage: _, bucket: __, ...rest } = given;
-  return withDefaults(mountTable, parsed(mountTable, rest));
+  return withDefaults(mountTable, parsed(mountTable, { ...rest, ...secrets }));
 }
 
 function parsed<Table extends OptionTable>(

@@ -38,7 +38,7 @@ export async function originOf(
       ...{ job: "format", metaUrl, name: options.given["name"], fallbackName: volumeName(name) },
       values: { ...values, bucket: values.bucket ?? ownBucket(name, values.storage, own) },
     },
-    mount: { metaUrl, values: mountValues(options.given) },
+    mount: { metaUrl, values: mountValues(options.given, secrets) },
     secrets,
   };
 }

@@ -1,4 +1,4 @@
-import { optionalCount, optionalOnOff, size, text } from "./specs.ts";
+import { optionalCount, optionalOnOff, rsaPassphrase, size, text } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { GIB, parseChoice } from "./values.ts";
 
@@ -43,8 +43,9 @@ export const formatTable = {
   }),
   "encrypt-rsa-key": text({
     ...{ group: "FORMAT", value: "file", secret: true },
-    help: "private RSA key in PEM that objects are encrypted with; its passphrase is JFS_RSA_PASSPHRASE",
+    help: "private RSA key in PEM that objects are encrypted with",
   }),
+  "rsa-passphrase": rsaPassphrase("FORMAT"),
   "encrypt-algo": encryptAlgo,
   capacity: size({
     ...{ group: "FORMAT", unit: GIB, initial: undefined, shown: "0" },

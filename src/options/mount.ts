@@ -1,5 +1,5 @@
 import { cacheTable } from "./cache.ts";
-import { bandwidth, count, duration, onOff, owner, size, text } from "./specs.ts";
+import { bandwidth, count, duration, onOff, owner, rsaPassphrase, size, text } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { MIB, parseCount, parseMode } from "./values.ts";
 
@@ -46,6 +46,7 @@ export const mountTable = {
     ...{ group: "STORAGE", value: "key=value" },
     help: "another tag of new objects than the volume's own",
   }),
+  "rsa-passphrase": rsaPassphrase("STORAGE"),
   "storage-sync": onOff({
     ...{ group: "STORAGE", initial: true },
     help: "file storage answers when the disk has the bytes",

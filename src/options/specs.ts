@@ -76,3 +76,11 @@ export function owner(
 ): Optional<{ uid: number; gid: number }> {
   return { initial: undefined, value: "UID:GID", parse: parseOwner, ...spec };
 }
+
+/** Both who makes a volume and who mounts it need it. */
+export function rsaPassphrase(group: string): Optional<string> {
+  return text({
+    ...{ group, secret: true },
+    help: "of the encryption key; or JFS_RSA_PASSPHRASE in the environment",
+  });
+}

@@ -15,8 +15,6 @@ export interface FormatRequest {
   readonly metaUrl: string;
   readonly name: string;
   readonly values: FormatValues;
-  /** Of the encryption key; else `JFS_RSA_PASSPHRASE`. */
-  readonly passphrase?: string | undefined;
   /** Change also what is fixed. */
   readonly force?: boolean | undefined;
   /** Leave a volume that is there as it is. */
@@ -48,7 +46,10 @@ export async function formatVolume(request: FormatRequest): Promise<Formatted> {
     if (old !== undefined && options.encryptKey !== undefined) {
       log.warn("the encryption key stays as it was when the volume was made");
     }
-    const storage = await createStorage({ ...format, passphrase: request.passphrase });
+    const storage = await createStorage({
+      ...format,
+      passphrase: request.values["rsa-passphrase"],
+    });
     try {
       await prepareStorage(storage, format, old === undefined);
       await saveFormat(client, format, { force: request.force === true });

@@ -15,19 +15,15 @@ export type StorageValues = Pick<
   | "storage-class"
   | "tag"
   | "storage-sync"
+  | "rsa-passphrase"
   | "upload-limit"
   | "download-limit"
 >;
 
-/**
- * A volume's storage as one client uses it: the volume's own settings, and what this client was told on top.
- *
- * @param passphrase of the encryption key; else `JFS_RSA_PASSPHRASE`
- */
+/** A volume's storage as one client uses it: the volume's own settings, and what this client was told on top. */
 export function storageSettings(
   format: Format,
   values: Partial<StorageValues> = {},
-  passphrase?: string,
 ): StorageSettings & { readonly limits: StorageLimits } {
   const tier = format.Tiers?.["0"];
   return {
@@ -41,7 +37,7 @@ export function storageSettings(
         Tag: values.tag ?? tier?.Tag ?? "",
       },
     },
-    ...{ passphrase, noSync: values["storage-sync"] === false },
+    ...{ passphrase: values["rsa-passphrase"], noSync: values["storage-sync"] === false },
     limits: makeLimits(limitsOf(format, values)),
   };
 }

@@ -23,7 +23,7 @@ test("values become those of format and mount", () => {
   assert.equal(format.capacity, 10 * 2 ** 30);
   assert.equal(format["block-size"], 2 ** 20);
   assert.equal(format["secret-key"], "s");
-  const mount = mountValues(given);
+  const mount = mountValues(given, secrets);
   assert.equal(mount["read-only"], true);
   assert.equal(mount["buffer-size"], 64 * 2 ** 20);
   assert.equal(mount.subdir, "/a");
