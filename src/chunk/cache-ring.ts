@@ -1,9 +1,13 @@
 /**
- * Which folder of several a block belongs to: the next point on a ring, on which each folder has a hundred (JuiceFS
- * pkg/chunk/disk_cache.go, 1.4). A folder that comes or goes moves its own share of the blocks only.
+ * Which folder of several a block belongs to: the next point on a ring, on which each folder has about a hundred (JuiceFS
+ * pkg/chunk/cache_manager.go, 1.4). A folder that comes or goes moves its own share of the blocks and little more.
  */
 
 const POINTS = 100;
+const RING = 2 ** 32;
+/** How the ring is balanced: so often, and by so much of what is missing. */
+const ROUNDS = 5;
+const ROUND_PART = 0.75;
 
 interface Point<Folder> {
   readonly hash: number;
@@ -16,14 +20,7 @@ export class CacheRing<Folder extends { readonly id: string }> {
 
   constructor(folders: readonly Folder[]) {
     this.#folders = folders;
-    this.#points = folders
-      .flatMap((folder) =>
-        Array.from({ length: POINTS }, (_, replica) => ({
-          hash: murmur3(`${replica}${folder.id}`),
-          folder,
-        })),
-      )
-      .toSorted((a, b) => a.hash - b.hash);
+    this.#points = balanced(folders);
   }
 
   /** Undefined where there is no folder at all. */
@@ -44,6 +41,50 @@ export class CacheRing<Folder extends { readonly id: string }> {
   formerly(key: string): Folder | undefined {
     return this.#folders[fnv1(key) % this.#folders.length];
   }
+}
+
+/** Points of which whoever has more of the ring than the others gives some up, and whoever has less gets some. */
+function balanced<Folder extends { readonly id: string }>(
+  folders: readonly Folder[],
+): Point<Folder>[] {
+  const counts = new Map(folders.map((folder) => [folder, POINTS]));
+  let points = pointsOf(counts);
+  if (folders.length < 2) return points;
+  const fair = 1 / folders.length;
+  for (let round = 0; round < ROUNDS; round++) {
+    const shares = sharesOf(points);
+    for (const [folder, count] of counts) {
+      const share = (shares.get(folder) ?? 0) / RING;
+      const more = Math.trunc(((count * (fair - share)) / fair) * ROUND_PART);
+      // Theirs passes over a single point.
+      if (more !== 1) counts.set(folder, count + more);
+    }
+    points = pointsOf(counts);
+  }
+  return points;
+}
+
+function pointsOf<Folder extends { readonly id: string }>(
+  counts: ReadonlyMap<Folder, number>,
+): Point<Folder>[] {
+  return [...counts]
+    .flatMap(([folder, count]) =>
+      Array.from({ length: count }, (_, replica) => ({
+        hash: murmur3(`${replica}${folder.id}`),
+        folder,
+      })),
+    )
+    .toSorted((a, b) => a.hash - b.hash);
+}
+
+function sharesOf<Folder>(points: readonly Point<Folder>[]): Map<Folder, number> {
+  const shares = new Map<Folder, number>();
+  let before = (points.at(-1)?.hash ?? 0) - RING;
+  for (const { hash, folder } of points) {
+    shares.set(folder, (shares.get(folder) ?? 0) + hash - before);
+    before = hash;
+  }
+  return shares;
 }
 
 /** MurmurHash3 of 32 bits with seed 0. */

@@ -157,6 +157,14 @@ test("several folders share the blocks as the format says, and a folder that goe
   const ring = new CacheRing([a, b]);
   assert.equal(ring.of("chunks/14/0/8212_0_10"), a);
   assert.equal(ring.of("chunks/1E/0/8222_0_3"), b);
+  const c = { id: "d6931383-fcbe-417f-9ff4-7e053de60179" };
+  const three = new CacheRing([
+    c,
+    ...["015ab152-8db0-45d3-a521-2317b8fde4d8", "bf8c97a9-9f4a-40c8-a77d-6a186a17f4d9"].map(
+      (id) => ({ id }),
+    ),
+  ]);
+  assert.equal(three.of("chunks/0/0/1_1_65536"), c);
 
   await using folder = await makeFolder();
   const folders = ["one", "two", "three"].map((name) => join(folder.path, name));

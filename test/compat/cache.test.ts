@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -37,27 +38,28 @@ async function filesIn(folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
 }
 
-test("what the official client cached in two folders is read here, block by block", async () => {
+test("what the official client cached in four folders is read here, each block from where it belongs", async () => {
   await using volume = await formatTestVolume({ format: BLOCKS });
-  const dirs = ["c1", "c2"].map((name) => join(volume.folder, name));
-  const data = randomBytes(500_000);
+  const dirs = ["c1", "c2", "c3", "c4"].map((name) => join(volume.folder, name));
+  const data = randomBytes(60 * 65_536 + 1);
   {
     await using mount = await mountOfficial(volume, ["--cache-dir", dirs.join(":")]);
     await writeFile(join(mount.path, "file"), data);
     await readFile(join(mount.path, "file"));
   }
   {
-    // Cold: what was written may be read from memory.
-    await using mount = await mountOfficial(volume, ["--cache-dir", dirs.join(":")]);
+    // Cold: what was written may be read from memory. Nothing may be evicted, however full the disk is.
+    const kept = ["--cache-dir", dirs.join(":"), "--free-space-ratio", "0.01"];
+    await using mount = await mountOfficial(volume, kept);
     assert.ok(data.equals(await readFile(join(mount.path, "file"))));
     await until("cached", async () => {
       const cached = await Promise.all(dirs.map(filesIn));
-      return cached.flat().filter((name) => /^\d+_\d+_\d+$/.test(name)).length === 8;
+      return cached.flat().filter((name) => /^\d+_\d+_\d+$/.test(name)).length === 61;
     });
   }
   const uuid = await uuidOf(volume);
   await using cache = await openCache(dirs.map((dir) => join(dir, uuid)));
-  assert.equal(cache.counts().blocks, 8);
+  assert.equal(cache.counts().blocks, 61);
   const storage = await createStorage({
     ...{ Name: "test-volume", Storage: "file", Bucket: join(volume.folder, "objects") },
     ...{ AccessKey: "", SecretKey: "", SessionToken: "" },
@@ -65,6 +67,7 @@ test("what the official client cached in two folders is read here, block by bloc
   for await (const { key, size } of storage.list("chunks/")) {
     const [ours, theirs] = [Buffer.alloc(size), Buffer.alloc(size)];
     await storage.get(key, theirs);
+    assert.ok(existsSync(join(cache.folderOf(key)?.place.raw ?? "", key)), key);
     assert.equal(await cache.get(key, size, ours), true, key);
     assert.ok(ours.equals(theirs));
   }

@@ -112,6 +112,19 @@ export async function mountOfficial(
   return mounted(path, program);
 }
 
+/** Whoever looks at all mounts of the machine keeps each of them busy for a moment. */
+async function umount(path: string): Promise<void> {
+  await until(`${path} is not busy`, async () => {
+    try {
+      await run("umount", [path]);
+      return true;
+    } catch (error) {
+      if (!String(error).includes("busy")) throw error;
+      return false;
+    }
+  });
+}
+
 async function mounted(path: string, supervisor: RunningProgram): Promise<TestMount> {
   const isMounted = async (): Promise<boolean> => {
     const { stdout } = await run("cat", ["/proc/self/mountinfo"]);
@@ -124,7 +137,7 @@ async function mounted(path: string, supervisor: RunningProgram): Promise<TestMo
     return isMounted();
   });
   const unmount = async (limitMs?: number): Promise<void> => {
-    if (await isMounted()) await run("umount", [path]);
+    if (await isMounted()) await umount(path);
     await until(`the end of the mount on ${path}`, () => !alive(), limitMs);
   };
   return {
