@@ -110,7 +110,7 @@ export class BlockStore {
   }
 
   /** Keeps a block on disk that was read. @returns what its bytes must stay untouched for, if anything */
-  keep(block: BlockId, bytes: Uint8Array): Promise<void> | undefined {
+  keep(block: BlockId, bytes: Uint8Array): Promise<unknown> | undefined {
     const { local } = this.#options;
     if (local === undefined) return undefined;
     if (local.keepRead === "partial" && bytes.length === this.blockSize) return undefined;
@@ -119,10 +119,37 @@ export class BlockStore {
     return this.#keep(key, { bytes, size: bytes.length });
   }
 
+  /** Whether a block lies on a disk of this machine; undefined where none of them ever does. */
+  async isHere(block: BlockId): Promise<boolean | undefined> {
+    const { key } = this.#named(block);
+    const { local } = this.#options;
+    if (local !== undefined) return (await local.blocks.run({ kind: "holds", key })).done;
+    return this.#options.localPath?.(key) === undefined ? undefined : true;
+  }
+
+  /**
+   * Puts a block on a disk of this machine.
+   *
+   * @returns whether there was room for it
+   * @throws ObjectMissing
+   */
+  async bringHere(block: BlockId): Promise<boolean> {
+    const { length, key } = this.#named(block);
+    const bytes = new Uint8Array(new SharedArrayBuffer(length));
+    await this.#downloads(() => this.#runner.run({ kind: "get", key, into: bytes }));
+    return this.#keep(key, { bytes, size: length }, true);
+  }
+
+  /** Removes a block from the disks of this machine, unless it is stored nowhere else. @returns whether it was there */
+  async evict(block: BlockId): Promise<boolean> {
+    const { key } = this.#named(block);
+    this.#quick.forget(key);
+    return (await this.#options.local?.blocks.run({ kind: "evict", key }))?.done === true;
+  }
+
   /** Reads a small part of a block at once where it lies on this machine and in the system's memory. */
   readQuickly(block: BlockId, range: ByteRange): Uint8Array | undefined {
-    const length = blockLength(block.sliceSize, block.index, this.blockSize);
-    const key = this.#key(block.id, block.index, length);
+    const { key, length } = this.#named(block);
     const known = this.#quick.fileOf(key);
     if (known !== undefined) return this.#quick.read(key, known, range);
     const path = this.#options.localPath?.(key);
@@ -136,8 +163,7 @@ export class BlockStore {
    * @returns false where only the whole block can be had
    */
   async getRange(block: BlockId, range: ByteRange, into: Uint8Array): Promise<boolean> {
-    const length = blockLength(block.sliceSize, block.index, this.blockSize);
-    const key = this.#key(block.id, block.index, length);
+    const { key, length } = this.#named(block);
     if (await this.#getLocally(key, length, into, range)) return true;
     if (!this.rangeReads) return false;
     await this.#downloads(() => this.#runner.run({ kind: "get", key, into, range }));
@@ -183,6 +209,11 @@ export class BlockStore {
     await this.#runner.close();
   }
 
+  #named({ id, sliceSize, index }: BlockId): { key: string; length: number } {
+    const length = blockLength(sliceSize, index, this.blockSize);
+    return { key: this.#key(id, index, length), length };
+  }
+
   #key(id: bigint, index: number, size: number): string {
     return blockKey(id, index, size, this.#options.hashPrefix);
   }
@@ -201,11 +232,13 @@ export class BlockStore {
     return done;
   }
 
-  async #keep(key: string, source: LocalSource, wait = false): Promise<void> {
+  async #keep(key: string, source: LocalSource, wait = false): Promise<boolean> {
     try {
-      await this.#options.local?.blocks.run({ kind: "keep", key, source, wait });
+      const kept = await this.#options.local?.blocks.run({ kind: "keep", key, source, wait });
+      return kept?.done === true;
     } catch (error) {
       log.warn({ error, key }, "a block cannot be cached");
+      return false;
     }
   }
 

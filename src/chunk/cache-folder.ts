@@ -120,6 +120,12 @@ export class CacheFolder {
     return this.usable && this.#index.has(key);
   }
 
+  /** Whether the block lies here; looks on the disk where that is not known. */
+  async holds(key: string): Promise<boolean> {
+    if (this.#scanned || !this.usable) return this.knows(key);
+    return this.knows(key) || this.place.has(key);
+  }
+
   /** Whether the block lies here, as far as is known. */
   mayHave(key: string): boolean {
     return this.usable && (this.#index.has(key) || !this.#scanned);

@@ -1,5 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, open, readFile, rename, stat, statfs, unlink } from "node:fs/promises";
+import {
+  access,
+  chmod,
+  mkdir,
+  open,
+  readFile,
+  rename,
+  stat,
+  statfs,
+  unlink,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { DurableFolders } from "../base/folder-sync.ts";
 import { writeAll } from "../base/write-all.ts";
@@ -68,6 +78,14 @@ export class CachePlace {
       if (info !== undefined) return info.dev;
       if (at === dirname(at)) return -1;
     }
+  }
+
+  /** Whether a block's file is there. */
+  async has(key: string): Promise<boolean> {
+    return access(join(this.raw, key)).then(
+      () => true,
+      () => false,
+    );
   }
 
   async space(): Promise<Space> {

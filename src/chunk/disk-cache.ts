@@ -115,9 +115,10 @@ export class DiskCache {
     return folder?.knows(key) === true ? join(folder.place.raw, key) : undefined;
   }
 
-  /** Whether a block is here, as far as is known. */
-  mayHave(key: string): boolean {
-    return this.#queue.has(key) || this.folderOf(key)?.mayHave(key) === true;
+  /** Whether a block is here; looks on the disks where that is not known. */
+  async holds(key: string): Promise<boolean> {
+    if (this.#queue.has(key) || this.#folders.some((folder) => folder.knows(key))) return true;
+    return (await this.folderOf(key)?.holds(key)) === true;
   }
 
   /**

@@ -39,13 +39,16 @@ export type LocalJob =
     }
   | { readonly kind: "stage"; readonly key: string; readonly source: LocalSource }
   | { readonly kind: "remove"; readonly key: string }
+  | { readonly kind: "holds"; readonly key: string }
+  /** Forgets a block that can be had again. */
+  | { readonly kind: "evict"; readonly key: string }
   | { readonly kind: "status" }
   | { readonly kind: "drain"; readonly limitMs: number }
   | { readonly kind: "close" };
 
 /** What became of a job; absent members have nothing to say. */
 export interface LocalAnswer {
-  /** It was here; it was kept, staged. For `remove`: no object of it is there, or ever will be. */
+  /** It was or is here; it was kept, staged, evicted. For `remove`: no object of it is there, or ever will be. */
   readonly done: boolean;
   /** The file that holds the block's plain bytes from its start. */
   readonly path?: string | undefined;
@@ -94,6 +97,10 @@ export class LocalBlocks {
         return { done: await this.#staging.stage(job.key, [this.#bytesOf(job.source)]) };
       case "remove":
         return this.#remove(job.key);
+      case "holds":
+        return { done: this.#staging.has(job.key) || (await this.#cache.holds(job.key)) };
+      case "evict":
+        return { done: await this.#evict(job.key) };
       case "drain":
         if (job.limitMs > 0) await this.#staging.drain(AbortSignal.timeout(job.limitMs));
         return this.#status();
@@ -118,6 +125,13 @@ export class LocalBlocks {
     const done = await this.#staging.remove(key);
     await this.#cache.remove(key);
     return { done };
+  }
+
+  /** What is staged stays. */
+  async #evict(key: string): Promise<boolean> {
+    if (this.#staging.has(key) || !(await this.#cache.holds(key))) return false;
+    await this.#cache.remove(key);
+    return true;
   }
 
   #status(): LocalAnswer {

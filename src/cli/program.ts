@@ -15,6 +15,7 @@ import { statusCommand } from "./commands/status.ts";
 import { summaryCommand } from "./commands/summary.ts";
 import { umountCommand } from "./commands/umount.ts";
 import { versionCommand } from "./commands/version.ts";
+import { warmupCommand } from "./commands/warmup.ts";
 import { withoutGoSwitches } from "./options.ts";
 
 /** The command line: its commands as JuiceFS groups them, and what all of them share. */
@@ -34,7 +35,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     "ADMIN:": [formatCommand(), configCommand(), destroyCommand(), gcCommand(), fsckCommand()],
     "INSPECTOR:": [statusCommand(), infoCommand(), summaryCommand()],
     "SERVICE:": [mountCommand(), umountCommand()],
-    "TOOL:": [compactCommand(), objbenchCommand(), rmrCommand(), versionCommand()],
+    "TOOL:": [warmupCommand(), compactCommand(), objbenchCommand(), rmrCommand(), versionCommand()],
   };
   for (const [heading, commands] of Object.entries(groups)) {
     program.commandsGroup(heading);

@@ -12,12 +12,15 @@ export interface Located {
 }
 
 /**
+ * @param follow a symbolic link means what it points to
  * @throws Error in one sentence: no such path, or it lies on no JuiceFS mount
  */
-export function locate(given: string): Located {
+export function locate(given: string, { follow = false } = {}): Located {
   const absolute = resolve(given);
   try {
-    const path = join(realpathSync(dirname(absolute)), basename(absolute));
+    const path = follow
+      ? realpathSync(absolute)
+      : join(realpathSync(dirname(absolute)), basename(absolute));
     const { ino, dev } = lstatSync(path, { bigint: true });
     const mount = mountPoints()
       .filter(({ type, target }) => type === "fuse.juicefs" && isBelow(path, target))

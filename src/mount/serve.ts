@@ -132,7 +132,7 @@ class Server {
     await served;
     if (this.#ending) return;
     this.#ending = true;
-    await volume.vfs.close();
+    await volume.close();
     await notifier.close();
     await this.#supervisor.send({ kind: "ended" });
     process.exit(0);
@@ -140,7 +140,7 @@ class Server {
 
   async #leave(): Promise<void> {
     this.#ending = true;
-    if (this.#session === undefined) await this.#volume?.vfs.close();
+    if (this.#session === undefined) await this.#volume?.close();
     else await this.#session.leave(LEAVE_MS);
     process.exit(0);
   }

@@ -1,7 +1,8 @@
-import { blockKey, blockLength } from "../chunk/block.ts";
-import { align4K, CHUNK_SIZE, TYPE_DIRECTORY, TYPE_FILE } from "../meta/limits.ts";
+import { blockKey } from "../chunk/block.ts";
+import { align4K, TYPE_DIRECTORY, TYPE_FILE } from "../meta/limits.ts";
 import type { Meta } from "../meta/meta.ts";
 import type { Attr, Ino } from "../meta/types.ts";
+import { blockParts } from "./file-blocks.ts";
 import type { JobOptions } from "./progress.ts";
 import { walk } from "./walk.ts";
 
@@ -68,23 +69,13 @@ export function count(sum: Counts, { type, length }: Attr): void {
   sum.size += align4K(length);
 }
 
-async function objectsOf(meta: Meta, ino: Ino, length: number): Promise<ObjectPart[]> {
-  const blockSize = meta.format.BlockSize * 1024;
+async function objectsOf(meta: Meta, ino: Ino, fileLength: number): Promise<ObjectPart[]> {
+  const { Name, HashPrefix } = meta.format;
   const parts: ObjectPart[] = [];
-  for (let chunkIndex = 0; chunkIndex * CHUNK_SIZE < length; chunkIndex++) {
-    for (const { id, size, off, len } of await meta.readChunk(ino, chunkIndex)) {
-      for (let at = id === 0n ? off + len : off; at < off + len;) {
-        const index = Math.floor(at / blockSize);
-        const block = blockLength(size, index, blockSize);
-        const end = Math.min(off + len, index * blockSize + block);
-        const key = blockKey(id, index, block, meta.format.HashPrefix);
-        parts.push({
-          ...{ chunkIndex, object: `${meta.format.Name}/${key}`, size: block },
-          ...{ offset: at - index * blockSize, length: end - at },
-        });
-        at = end;
-      }
-    }
+  for await (const part of blockParts(meta, ino, fileLength)) {
+    const { chunkIndex, blockLength: size, offset, length } = part;
+    const object = `${Name}/${blockKey(part.id, part.index, size, HashPrefix)}`;
+    parts.push({ chunkIndex, object, size, offset, length });
   }
   return parts;
 }

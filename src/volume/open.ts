@@ -17,7 +17,7 @@ import { HandleTable, readHandles } from "../vfs/handle-table.ts";
 import { Known } from "../vfs/known.ts";
 import { shown, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
-import { runMountJob, type MountJob } from "./mount-jobs.ts";
+import { MountJobs, type MountJob } from "./mount-jobs.ts";
 import type { JobOptions } from "./progress.ts";
 import { openStore } from "./open-store.ts";
 import { followLimits, storageSettings } from "./storage-settings.ts";
@@ -54,6 +54,8 @@ export interface OpenedVolume {
   setKernel(kernel: KernelCaches): void;
   /** Does something with files that a command asked for. @throws Error in one sentence */
   runJob(job: MountJob, options: JobOptions): Promise<unknown>;
+  /** Settles when everything is stored; jobs end. @throws Error what could not be stored */
+  close(): Promise<void>;
 }
 
 /**
@@ -138,6 +140,12 @@ async function show(
   const vfs = new Vfs(parts);
   await data.restore(journaled);
   if (after !== undefined) await vfs.restore(handles);
+  const jobs = new MountJobs({
+    ...{ meta, data, store, readOnly, root: parts.options.root },
+    changed: (notice) => {
+      dropStale(deferred, notice);
+    },
+  });
   return {
     ...{ vfs, format, sid: meta.sid },
     lastNotice: () => meta.lastNotice,
@@ -145,17 +153,11 @@ async function show(
       parts.kernel = showing(kernel, parts);
       known.kernel = parts.kernel;
     },
-    runJob: (job, jobOptions) =>
-      runMountJob(
-        {
-          ...{ meta, data, readOnly, root: parts.options.root },
-          changed: (notice) => {
-            dropStale(deferred, notice);
-          },
-        },
-        job,
-        jobOptions,
-      ),
+    runJob: (job, jobOptions) => jobs.run(job, jobOptions),
+    close() {
+      jobs.end();
+      return vfs.close();
+    },
   };
 }
 
