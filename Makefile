@@ -8,7 +8,7 @@ DOCKER_TESTS := $(shell find test -path 'test/docker/*' -name '*.test.ts' | LC_A
 # Test files side by side; each starts servers and mounts of its own.
 JOBS ?= 2
 
-.PHONY: help run test check unit docker-test bench plugin push install clean format
+.PHONY: help run test check unit docker-test bench plugin push install clean format docs
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ docker-test: ## the tests with a real Docker engine
 bench: ## compare with the official client; ARGS="--quick --only create"
 	@test/support/install.sh test
 	@node bench/main.ts $(ARGS)
+
+docs: ## write what is made of the documents from the sources
+	@WRITE_DOCS=1 node --test --test-reporter=dot test/cli/manual.test.ts
 
 format: ## lay the sources out as the check wants them
 	@prettier --write --log-level warn .

@@ -68,10 +68,14 @@ export class BlockStore {
   readonly #deletes: LimitFunction | undefined;
   readonly #prefetches: LimitFunction | undefined;
   readonly #quick = new QuickReads();
+  #uploadAtEnd: boolean;
+  /** How it was when the store was closed. */
+  #lastStatus: LocalStatus | undefined;
 
   constructor(runner: JobRunner, options: BlockStoreOptions) {
     this.#runner = runner;
     this.#options = options;
+    this.#uploadAtEnd = options.local?.uploadAtEnd === true;
     this.blockSize = options.blockSize;
     this.rangeReads = options.rangeReads;
     this.#uploads = pLimit(options.maxUploads);
@@ -186,14 +190,19 @@ export class BlockStore {
 
   /** What is cached and staged on disks of this machine; undefined where nothing is. */
   async localStatus(): Promise<LocalStatus | undefined> {
-    return (await this.#options.local?.blocks.run({ kind: "status" }))?.status;
+    return this.#lastStatus ?? (await this.#options.local?.blocks.run({ kind: "status" }))?.status;
+  }
+
+  /** What is staged is uploaded before the store is closed, whatever the hour. */
+  wantUploadAtEnd(): void {
+    this.#uploadAtEnd = true;
   }
 
   /** Uploads what is staged, where that is wanted at the end; says what stays. */
   async uploadStaged(): Promise<void> {
     const { local } = this.#options;
     if (local === undefined) return;
-    const limitMs = local.uploadAtEnd ? UPLOAD_AT_END_MS : 0;
+    const limitMs = this.#uploadAtEnd ? UPLOAD_AT_END_MS : 0;
     const pending = (await local.blocks.run({ kind: "drain", limitMs })).status?.pending;
     if (pending === undefined || pending.blocks === 0) return;
     log.warn(
@@ -205,7 +214,7 @@ export class BlockStore {
   async close(): Promise<void> {
     this.#prefetches?.clearQueue();
     this.#quick.close();
-    await this.#options.local?.blocks.run({ kind: "close" });
+    this.#lastStatus = (await this.#options.local?.blocks.run({ kind: "close" }))?.status;
     await this.#runner.close();
   }
 

@@ -20,10 +20,23 @@ import { withoutGoSwitches } from "./options.ts";
 
 /** The command line: its commands as JuiceFS groups them, and what all of them share. */
 
+/** The heading of what every command takes. */
+export const GLOBAL_GROUP = "GLOBAL";
 const LEVELS = ["verbose", "debug", "trace", "quiet"] as const;
 
 /** @throws Error in one sentence */
 export async function runProgram(args: readonly string[]): Promise<void> {
+  const program = makeProgram();
+  try {
+    await program.parseAsync(withoutGoSwitches(args, switchesOf(program)), { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw new Error(sentence(error), { cause: error });
+  }
+}
+
+/** All commands, each under the heading that help lists it. */
+export function makeProgram(): Command {
   const program = new Command("juicefs")
     .description("A POSIX file system on Redis and object storage")
     .version(VERSION, "-V, --version")
@@ -35,19 +48,14 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     "ADMIN:": [formatCommand(), configCommand(), destroyCommand(), gcCommand(), fsckCommand()],
     "INSPECTOR:": [statusCommand(), infoCommand(), summaryCommand()],
     "SERVICE:": [mountCommand(), umountCommand()],
-    "TOOL:": [warmupCommand(), compactCommand(), objbenchCommand(), rmrCommand(), versionCommand()],
+    "TOOL:": [warmupCommand(), compactCommand(), rmrCommand(), objbenchCommand(), versionCommand()],
   };
   for (const [heading, commands] of Object.entries(groups)) {
     program.commandsGroup(heading);
     for (const command of commands) program.addCommand(shared(command));
   }
   for (const command of program.commands) command.hook("preAction", () => setLevel(command));
-  try {
-    await program.parseAsync(withoutGoSwitches(args, switchesOf(program)), { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw new Error(sentence(error), { cause: error });
-  }
+  return program;
 }
 
 /** What goes wrong is told once, by `main.ts`. */
@@ -57,7 +65,7 @@ function shared(command: Command): Command {
   return command
     .exitOverride()
     .configureOutput(QUIET)
-    .optionsGroup("GLOBAL:")
+    .optionsGroup(`${GLOBAL_GROUP}:`)
     .option("-v, --verbose", "say more")
     .option("--debug", "say more")
     .option("--trace", "say everything")

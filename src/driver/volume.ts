@@ -206,6 +206,7 @@ export class Volume {
       references: record.references.ids.length,
       ...{ generation: record.generation, hostPath: this.target },
       restarts: status?.restarts ?? 0,
+      ...(status?.staged === undefined ? {} : { staged: status.staged }),
       ...(status?.lastDeath === undefined ? {} : { lastDeath: status.lastDeath }),
       ...(status === undefined ? {} : { version: status.version, since: status.since }),
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import type { StagedBlocks } from "../volume/open.ts";
 
 /**
  * How the supervisor of a mount is asked something: over a Unix socket in a folder named after the mountpoint. A request
@@ -13,8 +14,16 @@ export type ControlRequest =
   | { readonly ask: "status" }
   /** Hands the mount over to another serving program; answers when that serves. */
   | { readonly ask: "replace"; readonly program: string }
-  /** Unmounts; `lazy`: also while somebody uses it. Answers when it is unmounted, with `wait` when everything is stored. */
-  | { readonly ask: "unmount"; readonly lazy: boolean; readonly wait: boolean };
+  /**
+   * Unmounts; `lazy`: also while somebody uses it; `upload`: what is staged is uploaded whatever the hour. Answers when it is
+   * unmounted, with `wait` when everything is stored.
+   */
+  | {
+      readonly ask: "unmount";
+      readonly lazy: boolean;
+      readonly wait: boolean;
+      readonly upload?: boolean;
+    };
 
 /** A mount as its supervisor sees it. */
 export interface MountStatus {
@@ -31,6 +40,8 @@ export interface MountStatus {
   readonly restarts: number;
   /** How it ended last. */
   readonly lastDeath?: string | undefined;
+  /** What lies on this machine's disks only, with write-back. */
+  readonly staged?: StagedBlocks | undefined;
 }
 
 export type ControlAnswer = { readonly done: MountStatus } | { readonly failed: string };

@@ -1,5 +1,6 @@
 import type { Negotiated } from "../fuse/init.ts";
 import type { MountValues } from "../options/mount.ts";
+import type { StagedBlocks } from "../volume/open.ts";
 
 /**
  * What supervisor and serving process of a mount say to each other, over a channel that ends with either of them. The
@@ -50,6 +51,8 @@ export type ToServer =
   | { readonly kind: "succeed"; readonly config: ServerConfig; readonly after: Succession }
   /** Stop serving and end; a successor finds everything. Without a mount: end in order. */
   | { readonly kind: "leave" }
+  /** Upload everything that is staged before the end, whatever the hour. */
+  | { readonly kind: "upload-at-end" }
   | { readonly kind: "ping" };
 
 export type ToSupervisor =
@@ -60,6 +63,8 @@ export type ToSupervisor =
   | { readonly kind: "prepared" }
   | { readonly kind: "serving" }
   | { readonly kind: "pong" }
+  /** What is not uploaded yet changed. */
+  | { readonly kind: "staged"; readonly staged: StagedBlocks }
   /** The volume is gone: unmount. */
   | { readonly kind: "gone"; readonly reason: string }
   /** Unmounted, and everything is stored. */

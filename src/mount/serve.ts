@@ -26,6 +26,7 @@ const DEVICE = { requests: 3, replies: 4 };
 /** Tells a supervisor that starting again would help nothing. */
 const EXIT_FAILED = 2;
 const NOTICE_MS = 200;
+const STAGED_MS = 1000;
 /** As JuiceFS has it (cmd/mount_unix.go, 1.4). */
 const NICE = -19;
 /** How long requests under way may take when the mount is handed over; the kernel sends the others again. */
@@ -74,6 +75,9 @@ class Server {
       case "leave":
         await this.#leave();
         break;
+      case "upload-at-end":
+        this.#volume?.wantUploadAtEnd();
+        break;
       case "ping":
         this.#tell({ kind: "pong" });
     }
@@ -119,6 +123,7 @@ class Server {
     });
     volume.setKernel(kernelCaches(notifier));
     this.#keepLastNotice(volume);
+    this.#tellStaged(volume);
     const resends = has(negotiated, "HAS_RESEND");
     const journal = resends ? undefined : new RequestJournal(this.#file("requests"));
     const session = new FuseSession(DEVICE, operationsOf(volume.vfs), { underWay, journal });
@@ -134,6 +139,8 @@ class Server {
     this.#ending = true;
     await volume.close();
     await notifier.close();
+    const staged = await volume.staged();
+    if (staged !== undefined) await this.#supervisor.send({ kind: "staged", staged });
     await this.#supervisor.send({ kind: "ended" });
     process.exit(0);
   }
@@ -159,6 +166,20 @@ class Server {
       writeFileSync(this.#file("last-notice"), last);
     }, NOTICE_MS);
     timer.unref();
+  }
+
+  /** Whoever asks the supervisor sees what is not uploaded yet. */
+  #tellStaged(volume: OpenedVolume): void {
+    let told = "";
+    const look = async (): Promise<void> => {
+      const staged = await volume.staged();
+      if (staged === undefined || JSON.stringify(staged) === told) return;
+      told = JSON.stringify(staged);
+      this.#tell({ kind: "staged", staged });
+    };
+    setInterval(() => {
+      look().catch(() => undefined);
+    }, STAGED_MS).unref();
   }
 
   /** The supervisor is gone: another one is given the device. */

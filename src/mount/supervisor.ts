@@ -6,6 +6,7 @@ import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
 import { forgetControl, listenControl, type ControlRequest, type MountStatus } from "./control.ts";
 import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./messages.ts";
+import type { StagedBlocks } from "../volume/open.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, kernelOptions, wantsWritebackCache } from "./options.ts";
 import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
@@ -46,6 +47,7 @@ export class Supervisor {
   #deaths = 0;
   #restarts = 0;
   #lastDeath: string | undefined;
+  #staged: StagedBlocks | undefined;
   readonly #since = new Date().toISOString();
 
   constructor(config: MountConfig) {
@@ -104,6 +106,7 @@ export class Supervisor {
 
   async #answer(request: ControlRequest): Promise<MountStatus> {
     if (request.ask === "unmount") {
+      if (request.upload === true) await this.#server?.send({ kind: "upload-at-end" });
       await unmount(this.#config.mountpoint, { lazy: request.lazy });
       if (request.wait) await this.#ended.promise;
     }
@@ -118,7 +121,7 @@ export class Supervisor {
       ...{ volume: this.#volume?.name ?? "", sid: this.#volume?.sid ?? "0" },
       ...{ mountpoint, version: VERSION, since: this.#since },
       ...{ supervisorPid: process.pid, serverPid: this.#server?.pid ?? 0 },
-      ...{ restarts: this.#restarts, lastDeath: this.#lastDeath },
+      ...{ restarts: this.#restarts, lastDeath: this.#lastDeath, staged: this.#staged },
       state: isMounted(mountpoint) ? state : "unmounted",
     };
   }
@@ -169,6 +172,7 @@ export class Supervisor {
   }
 
   #told(message: ToSupervisor): void {
+    if (message.kind === "staged") this.#staged = message.staged;
     if (message.kind !== "gone") return;
     log.error({ reason: message.reason }, "unmounting");
     unmount(this.#config.mountpoint, { lazy: true }).catch((error: unknown) => {

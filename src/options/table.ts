@@ -7,7 +7,7 @@ export interface OptionSpec<T> {
   /** What stands for the value in help texts; absent for a switch. */
   readonly value?: string;
   /** As it is printed in help texts. */
-  readonly shown?: string;
+  readonly shown?: string | undefined;
   readonly initial: T;
   /** @throws RangeError saying what is expected */
   readonly parse: (text: string) => T;

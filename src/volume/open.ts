@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { BlockStore } from "../chunk/block-store.ts";
+import type { PendingUploads } from "../chunk/staging.ts";
 import { Spool } from "../chunk/spool.ts";
 import { FsError } from "../base/fs-error.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
@@ -43,6 +44,8 @@ export interface Predecessor {
   readonly lastNotice: string | undefined;
 }
 
+export type StagedBlocks = PendingUploads;
+
 /** A volume that is ready to be shown by a kernel adapter, a gateway or a test. */
 export interface OpenedVolume {
   readonly vfs: Vfs;
@@ -52,6 +55,10 @@ export interface OpenedVolume {
   lastNotice(): string | undefined;
   /** Who tells the kernel that something is stale; before it is set nothing was handed out. */
   setKernel(kernel: KernelCaches): void;
+  /** What of the volume lies on this machine's disks only; undefined where nothing ever does. */
+  staged(): Promise<StagedBlocks | undefined>;
+  /** All of it is uploaded before the volume is closed, whatever the hour. */
+  wantUploadAtEnd(): void;
   /** Does something with files that a command asked for. @throws Error in one sentence */
   runJob(job: MountJob, options: JobOptions): Promise<unknown>;
   /** Settles when everything is stored; jobs end. @throws Error what could not be stored */
@@ -110,22 +117,10 @@ async function show(
     isOpen: (ino) => meta.openFiles.has(ino),
     inherited: after !== undefined,
   });
-  const data = new DataEngine(
-    learning(meta, known),
-    { store, spool },
-    {
-      options: {
-        ...{ bufferBytes: values["buffer-size"], readaheadMax: values["max-readahead"] },
-        ...{ folder, readOnly },
-      },
-      listener: {
-        committed: (ino, attr, moved) => {
-          known.sawData(ino, attr);
-          if (moved) parts.kernel?.dataChanged(ino);
-        },
-      },
-    },
-  );
+  const data = openData(meta, known, {
+    ...{ store, spool, values, readOnly, folder },
+    moved: (ino) => parts.kernel?.dataChanged(ino),
+  });
   const parts: VfsParts = {
     ...{ meta, data, known, kernel: undefined },
     handles: new HandleTable(join(folder, "handles"), handles),
@@ -153,12 +148,46 @@ async function show(
       parts.kernel = showing(kernel, parts);
       known.kernel = parts.kernel;
     },
+    wantUploadAtEnd() {
+      store.wantUploadAtEnd();
+    },
+    staged: async () => (await store.localStatus())?.pending,
     runJob: (job, jobOptions) => jobs.run(job, jobOptions),
     close() {
       jobs.end();
       return vfs.close();
     },
   };
+}
+
+interface DataPlaces extends Pick<OpenVolumeOptions, "values" | "readOnly" | "folder"> {
+  readonly store: BlockStore;
+  readonly spool: Spool;
+  /** What was written to an inode landed elsewhere than was guessed. */
+  readonly moved: (ino: Ino) => void;
+}
+
+function openData(
+  meta: Meta,
+  known: Known,
+  { store, spool, values, readOnly, folder, moved: onMoved }: DataPlaces,
+): DataEngine {
+  return new DataEngine(
+    learning(meta, known),
+    { store, spool },
+    {
+      options: {
+        ...{ bufferBytes: values["buffer-size"], readaheadMax: values["max-readahead"] },
+        ...{ folder, readOnly },
+      },
+      listener: {
+        committed: (ino, attr, moved) => {
+          known.sawData(ino, attr);
+          if (moved) onMoved(ino);
+        },
+      },
+    },
+  );
 }
 
 /** What the data engine asks of the metadata; the attributes that a commit leaves are known at once. */

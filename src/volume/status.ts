@@ -1,8 +1,10 @@
 import type { Format } from "../meta/format.ts";
 import { openFormat } from "../meta/redis/open.ts";
-import { listSessions, type SessionStatus } from "../meta/redis/session-status.ts";
+import { describeSession, listSessions, type SessionStatus } from "../meta/redis/session-status.ts";
 import { readUsage } from "../meta/redis/statfs.ts";
 import { removeSecrets } from "../meta/secrets.ts";
+import type { JobOptions } from "./progress.ts";
+import { sumRemoved, type RemovedSums } from "./removed-sums.ts";
 
 /** A volume as `juicefs status` shows it, under JuiceFS's own names. */
 export interface VolumeStatus {
@@ -13,14 +15,33 @@ export interface VolumeStatus {
     readonly AvailableSpace: number;
     readonly UsedInodes: number;
     readonly AvailableInodes: number;
-  };
+  } & Partial<RemovedSums>;
 }
 
-/** `sid`: this session only, with its locks and sustained inodes. @throws Error in one sentence */
-export async function volumeStatus(metaUrl: string, sid?: bigint): Promise<VolumeStatus> {
+export interface StatusRequest {
+  readonly metaUrl: string;
+  /** Also what was removed and still takes room: a walk over all of it. */
+  readonly more: boolean;
+}
+
+/** A session with its locks and sustained inodes. @throws Error in one sentence */
+export async function sessionStatus(metaUrl: string, sid: bigint): Promise<SessionStatus> {
+  const { client } = await openFormat(metaUrl);
+  try {
+    return await describeSession(client, sid);
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** @throws Error in one sentence */
+export async function volumeStatus(
+  { metaUrl, more }: StatusRequest,
+  options: JobOptions,
+): Promise<VolumeStatus> {
   const { format, client } = await openFormat(metaUrl);
   try {
-    const sessions = await listSessions(client, sid);
+    const sessions = await listSessions(client);
     const usage = await readUsage(client, format);
     return {
       Setting: removeSecrets(format),
@@ -30,6 +51,7 @@ export async function volumeStatus(metaUrl: string, sid?: bigint): Promise<Volum
         AvailableSpace: usage.availableBytes,
         UsedInodes: usage.usedInodes,
         AvailableInodes: usage.availableInodes,
+        ...(more ? await sumRemoved(metaUrl, client, options) : {}),
       },
     };
   } finally {

@@ -26,14 +26,15 @@ interface Plock {
   readonly Records: string;
 }
 
-/** @throws Error when there is no session `sid` */
-export async function listSessions(client: Redis, sid?: bigint): Promise<SessionStatus[]> {
-  if (sid !== undefined) {
-    const score = await client.zscore("allSessions", sid.toString());
-    if (score === null) throw new Error(`Cannot show session ${sid}: there is none of that number`);
-    const one = await describe(client, sid.toString(), score);
-    return one === undefined ? [] : [{ ...one, ...(await detail(client, sid)) }];
-  }
+/** With locks and sustained inodes. @throws Error when there is no session `sid` */
+export async function describeSession(client: Redis, sid: bigint): Promise<SessionStatus> {
+  const score = await client.zscore("allSessions", sid.toString());
+  const one = score === null ? undefined : await describe(client, sid.toString(), score);
+  if (one !== undefined) return { ...one, ...(await detail(client, sid)) };
+  throw new Error(`Cannot show session ${sid}: there is none of that number`);
+}
+
+export async function listSessions(client: Redis): Promise<SessionStatus[]> {
   const pairs = await client.zrangebyscore("allSessions", "-inf", "+inf", "WITHSCORES");
   const sessions: SessionStatus[] = [];
   for (let at = 0; at < pairs.length; at += 2) {
