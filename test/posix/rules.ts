@@ -14,6 +14,8 @@ export interface Place extends AsyncDisposable {
 }
 
 const AT_ONCE = 4;
+/** A rule that takes longer hangs. */
+const PATIENCE_MS = 60_000;
 let folders = 0;
 
 /** Tries every rule on the file system that `makePlace` makes. */
@@ -33,7 +35,7 @@ export function testRules(
     });
     for (const [theme, rules] of Object.entries(themes)) {
       for (const [name, rule] of Object.entries(rules)) {
-        test(`${theme}: ${name}`, async () => {
+        test(`${theme}: ${name}`, { timeout: PATIENCE_MS }, async () => {
           assert.ok(place !== undefined, "the file system is there");
           const folder = join(place.path, `rule${++folders}`);
           await mkdir(folder);

@@ -84,8 +84,10 @@ def timespec(parts):
 
 def utimensat(path, atime, mtime, flags=0, dirfd=AT_FDCWD):
     times = timespec(atime) + timespec(mtime)
-    where = None if path is None else ctypes.c_char_p(name(path))
-    checked(libc.utimensat(dirfd, where, times, flags))
+    if path is None:
+        checked(libc.futimens(dirfd, times))
+    else:
+        checked(libc.utimensat(dirfd, name(path), times, flags))
 
 
 def fallocate(fd, mode, offset, length):
@@ -288,13 +290,18 @@ def encoded(value):
     return value
 
 
+def code_of(error):
+    """The name that Node has for it, where Linux has two."""
+    return {"ENOTSUP": "EOPNOTSUPP", "EDEADLOCK": "EDEADLK"}.get(code := errno.errorcode.get(error.errno, str(error)), code)
+
+
 def answer(request):
     call = request["call"]
     try:
         function = OWN.get(call) or getattr(os, call)
         return {"value": encoded(function(*decoded(request["args"]), **request.get("named", {})))}
     except OSError as error:
-        return {"errno": errno.errorcode.get(error.errno, str(error)), "text": str(error)}
+        return {"errno": code_of(error), "text": str(error)}
     except Exception as error:
         return {"errno": type(error).__name__, "text": str(error)}
 

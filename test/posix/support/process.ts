@@ -115,6 +115,7 @@ class Lines {
   }
 
   async end(): Promise<void> {
+    if (this.#socket.closed) return;
     const closed = once(this.#socket, "close");
     this.#socket.destroy();
     await closed;
