@@ -54,6 +54,7 @@ export const Opcode = {
   RENAME2: 45,
   LSEEK: 46,
   COPY_FILE_RANGE: 47,
+  TMPFILE: 51,
 } as const;
 
 /** INIT: what both sides can. The upper 32 travel in `flags2`. */
@@ -96,11 +97,26 @@ export const FOPEN_DIRECT_IO = 1 << 0;
 export const FOPEN_KEEP_CACHE = 1 << 1;
 export const FOPEN_CACHE_DIR = 1 << 3;
 
+export const FUSE_OPEN_KILL_SUIDGID = 1 << 0;
 export const FUSE_WRITE_KILL_SUIDGID = 1 << 2;
 export const FUSE_RELEASE_FLOCK_UNLOCK = 1 << 1;
 export const FUSE_FSYNC_FDATASYNC = 1 << 0;
 export const FUSE_LK_FLOCK = 1 << 0;
 export const FUSE_SETXATTR_BYTES = 8;
+
+/** ioctl(2) commands that chattr(1) and its kind use (include/uapi/linux/fs.h), and their bits. */
+export const FS_IOC_GETFLAGS = 0x80086601;
+export const FS_IOC_SETFLAGS = 0x40086602;
+export const FS_IOC32_GETFLAGS = 0x80046601;
+export const FS_IOC32_SETFLAGS = 0x40046602;
+export const FS_IOC_FSGETXATTR = 0x801c581f;
+export const FS_IOC_FSSETXATTR = 0x401c5820;
+export const FSXATTR_BYTES = 28;
+export const FS_SECRM_FL = 0x01;
+export const FS_IMMUTABLE_FL = 0x10;
+export const FS_APPEND_FL = 0x20;
+export const FS_XFLAG_IMMUTABLE = 0x08;
+export const FS_XFLAG_APPEND = 0x10;
 
 /** Messages to the kernel: a reply without a request, the code where an errno would be. */
 export const FUSE_NOTIFY_INVAL_INODE = 2;

@@ -2,9 +2,11 @@ import type {
   CopyIn,
   CreateIn,
   FallocateIn,
+  IoctlIn,
   LockIn,
   LseekIn,
   MakeIn,
+  OpenIn,
   ReadIn,
   ReleaseIn,
   RenameIn,
@@ -91,8 +93,8 @@ export function decodeLink(body: Buffer): { name: Buffer; nodeid: bigint } {
   return { nodeid: body.readBigUInt64LE(0), name: nameAt(body, 8) };
 }
 
-export function decodeOpen(body: Buffer): { flags: number } {
-  return { flags: body.readUInt32LE(0) };
+export function decodeOpen(body: Buffer): OpenIn {
+  return { flags: body.readUInt32LE(0), openFlags: body.readUInt32LE(4) };
 }
 
 export function decodeCreate(body: Buffer): CreateIn {
@@ -100,8 +102,14 @@ export function decodeCreate(body: Buffer): CreateIn {
     flags: body.readUInt32LE(0),
     mode: body.readUInt32LE(4),
     umask: body.readUInt32LE(8),
+    openFlags: body.readUInt32LE(12),
     name: nameAt(body, 16),
   };
+}
+
+export function decodeIoctl(body: Buffer): IoctlIn {
+  const size = body.readUInt32LE(24);
+  return { command: body.readUInt32LE(12), data: Buffer.from(body.subarray(32, 32 + size)) };
 }
 
 /** READ, READDIR and READDIRPLUS. */

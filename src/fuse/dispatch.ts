@@ -47,6 +47,8 @@ const handlers: Readonly<Record<number, Handler>> = {
   [Opcode.SETLK]: handler("setlk", decode.decodeLock, encode.encodeNothing),
   [Opcode.ACCESS]: handler("access", decode.decodeAccess, encode.encodeNothing),
   [Opcode.CREATE]: handler("create", decode.decodeCreate, encode.encodeCreate),
+  [Opcode.TMPFILE]: handler("tmpfile", decode.decodeCreate, encode.encodeCreate),
+  [Opcode.IOCTL]: handler("ioctl", decode.decodeIoctl, encode.encodeIoctl),
   [Opcode.FALLOCATE]: handler("fallocate", decode.decodeFallocate, encode.encodeNothing),
   [Opcode.LSEEK]: handler("lseek", decode.decodeLseek, encode.encodeOffset),
   [Opcode.COPY_FILE_RANGE]: handler("copyFileRange", decode.decodeCopy, encode.encodeWritten),

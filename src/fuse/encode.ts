@@ -68,6 +68,13 @@ export function encodeCreate(created: EntryOut & OpenOut): Buffer {
   return bytes;
 }
 
+/** What an ioctl answers with success. */
+export function encodeIoctl(data: Buffer): Buffer {
+  const bytes = reply(16 + data.length).fill(0, OUT_HEADER_BYTES);
+  data.copy(bytes, OUT_HEADER_BYTES + 16);
+  return bytes;
+}
+
 export function encodeWritten(count: number): Buffer {
   const bytes = reply(8);
   bytes.writeUInt32LE(count, OUT_HEADER_BYTES);

@@ -15,7 +15,10 @@ import { reply } from "./encode.ts";
 
 export interface InitOptions {
   readonly writebackCache: boolean;
+  /** The kernel checks ACLs; it does not without checking permissions. */
   readonly posixAcl: boolean;
+  /** Modes come as they were asked for, the umask beside them. */
+  readonly ownUmask?: boolean;
 }
 
 /** What was agreed on; a process that takes the mount over needs it. */
@@ -89,7 +92,8 @@ function wanted(options: InitOptions): bigint {
   let flags = 0n;
   for (const name of ALWAYS) flags |= InitFlag[name];
   if (options.writebackCache) flags |= InitFlag.WRITEBACK_CACHE;
-  if (options.posixAcl) flags |= InitFlag.POSIX_ACL | InitFlag.DONT_MASK;
+  if (options.posixAcl) flags |= InitFlag.POSIX_ACL;
+  if (options.ownUmask === true) flags |= InitFlag.DONT_MASK;
   return flags;
 }
 

@@ -69,9 +69,15 @@ export interface MakeIn {
   readonly rdev: number;
 }
 
-export interface CreateIn {
-  readonly name: Buffer;
+export interface OpenIn {
+  /** O_*. */
   readonly flags: number;
+  /** FUSE_OPEN_*. */
+  readonly openFlags: number;
+}
+
+export interface CreateIn extends OpenIn {
+  readonly name: Buffer;
   readonly mode: number;
   readonly umask: number;
 }
@@ -142,6 +148,11 @@ export interface CopyIn {
   readonly length: number;
 }
 
+export interface IoctlIn {
+  readonly command: number;
+  readonly data: Buffer;
+}
+
 export interface LseekIn {
   readonly fh: bigint;
   readonly offset: number;
@@ -192,7 +203,7 @@ export interface Signatures {
   rmdir: [Buffer, void];
   rename: [RenameIn, void];
   link: [{ name: Buffer; nodeid: bigint }, EntryOut];
-  open: [{ flags: number }, OpenOut];
+  open: [OpenIn, OpenOut];
   read: [ReadIn, readonly Uint8Array[]];
   write: [WriteIn, number];
   statfs: [void, StatfsOut];
@@ -203,7 +214,7 @@ export interface Signatures {
   listxattr: [void, Buffer];
   removexattr: [Buffer, void];
   flush: [{ fh: bigint; lockOwner: bigint }, void];
-  opendir: [{ flags: number }, OpenOut];
+  opendir: [OpenIn, OpenOut];
   readdir: [ReaddirIn, void];
   releasedir: [ReleaseIn, void];
   fsyncdir: [{ fh: bigint; dataOnly: boolean }, void];
@@ -211,6 +222,8 @@ export interface Signatures {
   setlk: [LockIn, void];
   access: [{ mask: number }, void];
   create: [CreateIn, EntryOut & OpenOut];
+  tmpfile: [CreateIn, EntryOut & OpenOut];
+  ioctl: [IoctlIn, Buffer];
   fallocate: [FallocateIn, void];
   copyFileRange: [CopyIn, number];
   lseek: [LseekIn, number];

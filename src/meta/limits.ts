@@ -10,7 +10,7 @@ export const SYMLINK_MAX = 4096;
 export const XATTR_NAME_MAX = 255;
 export const XATTR_SIZE_MAX = 65536;
 /** Files end here: beyond it a JavaScript number and a Lua number are not exact. */
-export const FILE_SIZE_MAX = 2 ** 53;
+export const FILE_SIZE_MAX = 2 ** 53 - 1;
 
 export const TYPE_FILE: NodeType = 1;
 export const TYPE_DIRECTORY: NodeType = 2;

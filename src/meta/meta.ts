@@ -55,6 +55,12 @@ export interface Meta {
    * @throws FsError EEXIST, ENOENT, ENOTDIR, EPERM, ENOSPC, EDQUOT
    */
   create(caller: Caller, parent: Ino, name: Buffer, node: NewNode): Promise<Changed>;
+  /** A file without a name (O_TMPFILE): goes with its last close here, unless `link` gave it a name. */
+  createNameless(
+    caller: Caller,
+    parent: Ino,
+    node: Pick<NewNode, "mode" | "umask">,
+  ): Promise<Entry>;
   /** @throws FsError EEXIST, EPERM (a directory), ENOENT, EMLINK */
   link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Changed>;
   /**
@@ -96,18 +102,29 @@ export interface Meta {
    */
   compactChunks(replacements: readonly ChunkReplacement[]): Promise<boolean[]>;
   /** @throws FsError EFBIG, EPERM, ENOSPC */
-  truncate(caller: Caller, ino: Ino, length: number, killSuidGid?: boolean): Promise<Attr>;
-  /** `mode`: the FALLOC_FL_* bits. @throws FsError EOPNOTSUPP, EINVAL, EPERM */
-  fallocate(ino: Ino, mode: number, offset: number, length: number): Promise<Attr>;
-  copyRange(from: FilePosition, to: FilePosition, length: number): Promise<Copied>;
+  truncate(caller: Caller, ino: Ino, length: number, how?: TruncateHow): Promise<Attr>;
+  /** `mode`: the FALLOC_FL_* bits. @throws FsError EOPNOTSUPP, EINVAL, EPERM, EFBIG */
+  fallocate(ino: Ino, mode: number, range: AllocatedRange): Promise<Attr>;
+  copyRange(
+    from: FilePosition,
+    to: FilePosition,
+    length: number,
+    killSuidGid?: boolean,
+  ): Promise<Copied>;
 
   /** All of an inode, names as Latin-1; undefined where there are too many to hand over at once. */
   xattrs(ino: Ino): Promise<Map<string, Buffer> | undefined>;
   getxattr(ino: Ino, name: Buffer): Promise<Buffer>;
   listxattr(ino: Ino): Promise<Buffer[]>;
   /** `flags`: 0, XATTR_CREATE 1, XATTR_REPLACE 2. */
-  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<void>;
-  removexattr(ino: Ino, name: Buffer): Promise<void>;
+  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<Attr>;
+  removexattr(ino: Ino, name: Buffer): Promise<Attr>;
+  /** The rule that ACL ids of attributes stand for; a rule never changes. Absent where the volume has none of that number. */
+  aclRule(id: number): Promise<Buffer | undefined>;
+  /** Without a rule the ACL is removed. @throws FsError EPERM, EACCES (a default ACL of what is no directory) */
+  setAcl(caller: Caller, ino: Ino, kind: AclKind, rule?: Buffer): Promise<Attr>;
+  /** Notes that an inode was read; `relative`: only where that was not known since its last change. */
+  touchAtime(ino: Ino, relative: boolean): Promise<Attr>;
 
   /** Takes or drops a flock; waits for it when `wait`. @throws FsError EAGAIN, EINTR */
   flock(ino: Ino, owner: bigint, type: LockType, wait?: AbortSignal): Promise<void>;
@@ -145,10 +162,12 @@ export interface Changed extends Entry {
   readonly parentAttr: Attr;
 }
 
-/** What was removed. `attr` is absent when the inode is gone with its last name. */
+/** What was removed. `attr` is absent where the name led to nothing. */
 export interface Removed {
   readonly ino: Ino;
   readonly attr?: Attr | undefined;
+  /** The inode is gone with its last name. */
+  readonly gone: boolean;
   readonly parentAttr: Attr;
 }
 
@@ -167,11 +186,29 @@ export interface Rename {
 export interface Renamed {
   readonly ino: Ino;
   readonly attr: Attr;
-  /** What the target name led to: replaced, or exchanged. `attr` is absent when it is gone. */
-  readonly target?: { readonly ino: Ino; readonly attr?: Attr | undefined } | undefined;
+  /** The device that stands in the old place (RENAME_WHITEOUT). */
+  readonly whiteout?: Ino | undefined;
+  /** What the target name led to: replaced, or exchanged. */
+  readonly target?: Omit<Removed, "parentAttr"> | undefined;
   readonly fromParentAttr: Attr;
   readonly toParentAttr: Attr;
 }
+
+export interface TruncateHow {
+  /** The caller may not keep what suid and sgid grant. */
+  readonly killSuidGid?: boolean;
+  /** As truncate(2), not by a descriptor: one that has the length already keeps its mtime. */
+  readonly byPath?: boolean;
+}
+
+export interface AllocatedRange {
+  readonly offset: number;
+  readonly length: number;
+  readonly killSuidGid?: boolean;
+}
+
+/** What an inode is checked by, or what a directory hands on. */
+export type AclKind = "access" | "default";
 
 export interface DirBatch {
   readonly entries: DirEntry[];

@@ -68,6 +68,8 @@ export interface Caller {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
+  /** His groups, with `gid`; looked for when they are asked for. */
+  readonly groups?: readonly number[];
   /** The kernel's number of the request: a change is executed once per number, whoever is killed meanwhile. */
   readonly unique?: bigint | undefined;
 }

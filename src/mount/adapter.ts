@@ -6,6 +6,7 @@ import {
   F_WRLCK,
   FATTR_ATIME,
   FATTR_ATIME_NOW,
+  FATTR_FH,
   FATTR_GID,
   FATTR_KILL_SUIDGID,
   FATTR_MODE,
@@ -16,25 +17,28 @@ import {
   FOPEN_CACHE_DIR,
   FOPEN_DIRECT_IO,
   FOPEN_KEEP_CACHE,
+  FUSE_OPEN_KILL_SUIDGID,
   FUSE_RELEASE_FLOCK_UNLOCK,
   FUSE_WRITE_KILL_SUIDGID,
 } from "../fuse/abi.ts";
 import type {
   AttrOut,
+  CreateIn,
   DirReply,
   EntryOut,
   FuseAttr,
   LockIn,
   LockOut,
+  OpenIn,
   OpenOut,
   Operations,
-  RequestHeader,
   SetattrIn,
   StatfsOut,
 } from "../fuse/operations.ts";
-import type { Attr, Caller, LockType, RangeLock, VolumeUsage } from "../meta/types.ts";
+import type { Attr, LockType, RangeLock, VolumeUsage } from "../meta/types.ts";
 import type {
   Absent,
+  CreateFile,
   FileSystem,
   KnownAttr,
   KnownEntry,
@@ -42,8 +46,11 @@ import type {
   LockRequest,
   OpenedDirectory,
   OpenedFile,
+  OpenHow,
   SetAttr,
 } from "../vfs/file-system.ts";
+import { callerOf } from "./caller.ts";
+import { ioctl } from "./ioctl.ts";
 
 /** FUSE requests answered by a `FileSystem`: the only file that knows both. Holds no state and decides nothing. */
 
@@ -110,6 +117,7 @@ function filesOf(
   fs: FileSystem,
 ): Part<
   | "create"
+  | "tmpfile"
   | "open"
   | "read"
   | "write"
@@ -121,12 +129,11 @@ function filesOf(
   | "lseek"
 > {
   return {
-    create: (header, { name, ...how }) =>
-      then(fs.create(callerOf(header), header.nodeid, name, how), (created) => ({
-        ...entryOut(created),
-        ...openOut(created),
-      })),
-    open: (header, { flags }) => then(fs.open(callerOf(header), header.nodeid, flags), openOut),
+    create: (header, input) =>
+      then(fs.create(callerOf(header), header.nodeid, input.name, createOf(input)), createOut),
+    tmpfile: (header, input) =>
+      then(fs.createNameless(callerOf(header), header.nodeid, createOf(input)), createOut),
+    open: (header, input) => then(fs.open(callerOf(header), header.nodeid, openOf(input)), openOut),
     read: (header, { fh, offset, size }) => fs.read(header.nodeid, fh, offset, size),
     write: (header, { fh, offset, data, flags, writeFlags }) =>
       fs.write(header.nodeid, fh, data, {
@@ -139,9 +146,11 @@ function filesOf(
       (releaseFlags & FUSE_RELEASE_FLOCK_UNLOCK) === 0
         ? fs.release(header.nodeid, fh)
         : fs.release(header.nodeid, fh, lockOwner),
-    fallocate: (header, { fh, mode, ...range }) => fs.fallocate(header.nodeid, fh, mode, range),
+    fallocate: (header, { fh, ...range }) =>
+      fs.fallocate(callerOf(header), header.nodeid, fh, range),
     copyFileRange: (header, copy) =>
       fs.copyFileRange(
+        callerOf(header),
         { ino: header.nodeid, fh: copy.fhIn, offset: copy.offsetIn },
         { ino: copy.nodeidOut, fh: copy.fhOut, offset: copy.offsetOut },
         copy.length,
@@ -160,8 +169,11 @@ function directoriesOf(fs: FileSystem): Part<"opendir" | "readdir" | "releasedir
   };
 }
 
-function xattrsOf(fs: FileSystem): Part<"getxattr" | "listxattr" | "setxattr" | "removexattr"> {
+function xattrsOf(
+  fs: FileSystem,
+): Part<"getxattr" | "listxattr" | "setxattr" | "removexattr" | "ioctl"> {
   return {
+    ioctl: (header, input) => ioctl(fs, callerOf(header), header.nodeid, input),
     getxattr: (header, name) => fs.getxattr(callerOf(header), header.nodeid, name),
     listxattr: (header) => then(fs.listxattr(callerOf(header), header.nodeid), joinNames),
     setxattr: (header, { name, ...how }) => fs.setxattr(callerOf(header), header.nodeid, name, how),
@@ -186,8 +198,16 @@ function then<A, B>(answer: Maybe<A>, change: (answer: A) => B): Maybe<B> {
   return answer instanceof Promise ? answer.then(change) : change(answer);
 }
 
-function callerOf({ uid, gid, pid, unique }: RequestHeader): Caller {
-  return { uid, gid, pid, unique };
+function openOf({ flags, openFlags }: OpenIn): OpenHow {
+  return { flags, killSuidGid: (openFlags & FUSE_OPEN_KILL_SUIDGID) !== 0 };
+}
+
+function createOf(input: CreateIn): CreateFile {
+  return { ...openOf(input), mode: input.mode, umask: input.umask };
+}
+
+function createOut(created: KnownEntry & OpenedFile): EntryOut & OpenOut {
+  return { ...entryOut(created), ...openOut(created) };
 }
 
 function fuseAttr(ino: bigint, attr: Attr): FuseAttr {
@@ -245,6 +265,7 @@ function changeOf({ valid, ...input }: SetattrIn): SetAttr {
     ...(has(FATTR_UID) ? { uid: input.uid } : {}),
     ...(has(FATTR_GID) ? { gid: input.gid } : {}),
     ...(has(FATTR_SIZE) ? { size: input.size } : {}),
+    ...(has(FATTR_FH) ? { fh: input.fh } : {}),
     ...(has(FATTR_ATIME) ? { atime: has(FATTR_ATIME_NOW) ? "now" : input.atime } : {}),
     ...(has(FATTR_MTIME) ? { mtime: has(FATTR_MTIME_NOW) ? "now" : input.mtime } : {}),
     ...(has(FATTR_KILL_SUIDGID) ? { killSuidGid: true } : {}),

@@ -24,10 +24,16 @@ export function allowsNonempty(values: MountValues): boolean {
   return given(values).includes("nonempty");
 }
 
+/** True where callers become somebody else: the kernel, which knows them as they are, cannot check for us. */
+export function checksItself(values: MountValues): boolean {
+  return values["root-squash"] !== undefined || values["all-squash"] !== undefined;
+}
+
 /** The options for mount(8), besides those of the descriptor. */
 export function kernelOptions(values: MountValues): string[] {
   return [
-    ...["allow_other", "default_permissions"],
+    "allow_other",
+    ...(checksItself(values) ? [] : ["default_permissions"]),
     ...(isReadOnly(values) ? ["ro"] : []),
     ...given(values).filter((option) => !OURS.has(option)),
   ];

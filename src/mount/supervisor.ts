@@ -8,7 +8,7 @@ import { forgetControl, listenControl, type ControlRequest, type MountStatus } f
 import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./messages.ts";
 import type { StagedBlocks } from "../volume/open.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
-import { allowsNonempty, kernelOptions, wantsWritebackCache } from "./options.ts";
+import { allowsNonempty, checksItself, kernelOptions, wantsWritebackCache } from "./options.ts";
 import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
 import { holdsUnstored, makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
 
@@ -135,7 +135,8 @@ export class Supervisor {
     try {
       return handshake(this.#device, {
         writebackCache: wantsWritebackCache(values),
-        posixAcl: volume.acl,
+        posixAcl: volume.acl && !checksItself(values),
+        ownUmask: volume.acl || values.umask !== undefined,
       });
     } catch (error) {
       await unmount(mountpoint, { lazy: true });

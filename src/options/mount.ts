@@ -1,5 +1,5 @@
 import { cacheTable } from "./cache.ts";
-import { bandwidth, count, duration, onOff, owner, rsaPassphrase, size, text } from "./specs.ts";
+import { bandwidth, choice, count, duration, onOff, owner, rsaPassphrase, size, text } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { MIB, parseCount, parseMode } from "./values.ts";
 
@@ -26,9 +26,19 @@ export const mountTable = {
   "root-squash": owner({ group: "FUSE", help: "root becomes this user and group" }),
   "all-squash": owner({ group: "FUSE", help: "everybody becomes this user and group" }),
   umask,
+  "enable-cap": onOff({ group: "FUSE", help: "keep the attribute security.capability" }),
+  "enable-selinux": onOff({ group: "FUSE", help: "keep the attribute security.selinux" }),
+  "enable-ioctl": onOff({ group: "FUSE", help: "chattr and lsattr", initial: true }),
   o: fuseOptions,
 
   subdir: text({ group: "META", help: "show this directory of the volume only", value: "path" }),
+  "atime-mode": choice(["noatime", "relatime", "strictatime"], {
+    ...{ group: "META", help: "when reading is noted" },
+  }),
+  "skip-dir-mtime": duration({
+    ...{ group: "META", initial: 0, shown: "0s" },
+    help: "leave the times of a directory that changed so lately",
+  }),
   heartbeat: duration({
     ...{ group: "META", initial: 12_000, shown: "12s" },
     help: "between two signs of life; the same on all clients",

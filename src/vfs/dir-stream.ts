@@ -1,7 +1,7 @@
 import type { Maybe } from "../base/maybe.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
 import type { DirEntry, Ino } from "../meta/types.ts";
-import { attrOf } from "./attributes.ts";
+import { attrOf } from "./attr-of.ts";
 import type { KnownEntry, ListedEntry, ReadFrom } from "./file-system.ts";
 import {
   DIRECTORY_MAX,

@@ -35,7 +35,9 @@ export interface FileSystem {
     name: Buffer,
     how: CreateFile,
   ): Maybe<KnownEntry & OpenedFile>;
-  open(caller: Caller, ino: Ino, flags: number): Maybe<OpenedFile>;
+  /** A file without a name (O_TMPFILE), which `link` may give one. */
+  createNameless(caller: Caller, parent: Ino, how: CreateFile): Maybe<KnownEntry & OpenedFile>;
+  open(caller: Caller, ino: Ino, how: OpenHow): Maybe<OpenedFile>;
   /** What lies at `offset`, as views that stay untouched until the next call for this handle is made; together at most `size` bytes, fewer only at the end of the file. */
   read(ino: Ino, fh: bigint, offset: number, size: number): Maybe<readonly Uint8Array[]>;
   /** Takes the bytes over before it returns; a late answer is back-pressure. @returns bytes written */
@@ -45,8 +47,8 @@ export interface FileSystem {
   fsync(ino: Ino, fh: bigint, dataOnly: boolean): Maybe<void>;
   /** The last descriptor of the handle is gone. `lockOwner`: of the flock to drop, if there is one. */
   release(ino: Ino, fh: bigint, lockOwner?: bigint): Maybe<void>;
-  fallocate(ino: Ino, fh: bigint, mode: number, range: Range): Maybe<void>;
-  copyFileRange(from: HandleRange, to: HandleRange, length: number): Maybe<number>;
+  fallocate(caller: Caller, ino: Ino, fh: bigint, range: Range): Maybe<void>;
+  copyFileRange(caller: Caller, from: HandleRange, to: HandleRange, length: number): Maybe<number>;
   /** SEEK_DATA 3, SEEK_HOLE 4. @throws FsError ENXIO */
   lseek(ino: Ino, fh: bigint, offset: number, whence: number): Maybe<number>;
 
@@ -61,6 +63,10 @@ export interface FileSystem {
 
   statfs(ino: Ino): Maybe<VolumeUsage>;
   access(caller: Caller, ino: Ino, mask: number): Maybe<void>;
+  /** FLAG_* of chattr(1). */
+  getFlags(ino: Ino): Maybe<number>;
+  /** @throws FsError EPERM, EOPNOTSUPP */
+  setFlags(caller: Caller, ino: Ino, flags: number): Maybe<void>;
   getxattr(caller: Caller, ino: Ino, name: Buffer): Maybe<Buffer>;
   listxattr(caller: Caller, ino: Ino): Maybe<Buffer[]>;
   setxattr(caller: Caller, ino: Ino, name: Buffer, how: SetXattr): Maybe<void>;
@@ -95,6 +101,7 @@ export interface KnownAttr {
 export interface SetAttr extends AttrChange {
   /** Truncate to this many bytes first. */
   readonly size?: number;
+  /** By this descriptor, not by a path. */
   readonly fh?: bigint;
 }
 
@@ -110,10 +117,14 @@ export interface MakeDirectory {
   readonly umask: number;
 }
 
-export interface CreateFile extends MakeDirectory {
+export interface OpenHow {
   /** O_* of open(2). */
   readonly flags: number;
+  /** With O_TRUNC: the caller may not keep what suid and sgid grant. */
+  readonly killSuidGid: boolean;
 }
+
+export interface CreateFile extends MakeDirectory, OpenHow {}
 
 export interface RenameNames {
   readonly fromParent: Ino;
@@ -151,6 +162,8 @@ export interface WriteHow {
 }
 
 export interface Range {
+  /** FALLOC_FL_* of fallocate(2). */
+  readonly mode: number;
   readonly offset: number;
   readonly length: number;
 }

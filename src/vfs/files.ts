@@ -1,30 +1,47 @@
 import { constants } from "node:fs";
 import { FsError } from "../base/fs-error.ts";
 import type { Maybe } from "../base/maybe.ts";
-import { FLAG_APPEND, FLAG_IMMUTABLE, isTrash, TYPE_DIRECTORY, TYPE_FILE } from "../meta/limits.ts";
+import {
+  FILE_SIZE_MAX,
+  FLAG_APPEND,
+  FLAG_IMMUTABLE,
+  isTrash,
+  TYPE_DIRECTORY,
+  TYPE_FILE,
+} from "../meta/limits.ts";
 import type { Attr, Caller, Ino } from "../meta/types.ts";
-import { attrOf, truncate } from "./attributes.ts";
+import { isDue, noteRead } from "./access-times.ts";
+import { attrOf } from "./attr-of.ts";
+import { truncate } from "./attributes.ts";
 import type { ReadHandle } from "./file-data.ts";
 import type {
   CreateFile,
   HandleRange,
   KnownEntry,
   OpenedFile,
+  OpenHow,
   Range,
   WriteHow,
 } from "./file-system.ts";
 import type { OpenHandle } from "./handle-table.ts";
-import { makeFile } from "./names.ts";
+import { makeFile, makeNameless } from "./names.ts";
 import { requireWritable, squashed, type VfsParts } from "./parts.ts";
+import { MAY_READ, MAY_SEARCH, MAY_WRITE, mayAccess, requireAccess } from "./permission.ts";
+import { dropCapabilities } from "./xattrs.ts";
 
 /** An open file of this mount. */
 interface FileHandle {
   readonly ino: Ino;
   readonly reader: ReadHandle;
   readonly flags: number;
+  /** Nothing that a write takes away was looked for yet. */
+  armed: boolean;
 }
 
-const { O_ACCMODE, O_APPEND, O_EXCL, O_RDONLY, O_TRUNC } = { O_ACCMODE: 3, ...constants };
+const { O_APPEND, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = constants;
+const O_ACCMODE = O_WRONLY | O_RDWR;
+/** The kernel opens a file to run it (FMODE_EXEC). */
+const O_EXEC = 0x20;
 const NO_ONE = { uid: 0, gid: 0, pid: 0 };
 
 /** Open files: handles, reading, writing. */
@@ -45,38 +62,56 @@ export class Files {
     caller: Caller,
     parent: Ino,
     name: Buffer,
+    { flags, mode, umask, killSuidGid }: CreateFile,
+  ): Promise<KnownEntry & OpenedFile> {
+    const { entry, created } = await makeFile(this.#parts, caller, {
+      ...{ parent, name, node: { mode: mode & 0o7777, umask } },
+      exclusive: (flags & O_EXCL) !== 0,
+    });
+    if (created) return { ...entry, ...this.#opened(entry.ino, entry.attr, flags) };
+    await this.#requireOpenable(caller, entry.attr, flags);
+    return { ...entry, ...(await this.#openLater(caller, entry.ino, { flags, killSuidGid })) };
+  }
+
+  /** A file without a name. */
+  async createNameless(
+    caller: Caller,
+    parent: Ino,
     { flags, mode, umask }: CreateFile,
   ): Promise<KnownEntry & OpenedFile> {
-    const exclusive = (flags & O_EXCL) !== 0;
-    const node = { mode: mode & 0o7777, umask };
-    const { entry, created } = await makeFile(this.#parts, caller, {
-      parent,
-      name,
-      node,
-      exclusive,
-    });
-    if (entry.attr.type === TYPE_DIRECTORY) throw new FsError("EISDIR", "create");
-    if (!created && (flags & O_TRUNC) !== 0) {
-      await truncate(this.#parts, NO_ONE, entry.ino, { size: 0, kill: false });
-    }
+    const entry = await makeNameless(this.#parts, caller, parent, { mode: mode & 0o7777, umask });
     return { ...entry, ...this.#opened(entry.ino, entry.attr, flags) };
   }
 
-  open(caller: Caller, ino: Ino, flags: number): Maybe<OpenedFile> {
-    const attr = attrOf(this.#parts, ino);
-    if (attr instanceof Promise || (flags & O_TRUNC) !== 0)
-      return this.#openLater(caller, ino, flags);
-    return this.#open(ino, attr, flags);
+  /**
+   * Somebody else made the name since the kernel looked: nobody has checked yet who may open what is there. What is no file the
+   * kernel looks for once more, as it does on ESTALE.
+   */
+  async #requireOpenable(caller: Caller, attr: Attr, flags: number): Promise<void> {
+    if (attr.type === TYPE_DIRECTORY) throw new FsError("EISDIR", "create");
+    if (attr.type !== TYPE_FILE) throw new FsError("ESTALE", "create");
+    const who = squashed(this.#parts, caller);
+    if (!(await mayAccess(this.#parts, who, attr, maskOf(flags)))) {
+      throw new FsError("EACCES", "create");
+    }
   }
 
-  async #openLater(caller: Caller, ino: Ino, flags: number): Promise<OpenedFile> {
+  open(caller: Caller, ino: Ino, how: OpenHow): Maybe<OpenedFile> {
+    const attr = attrOf(this.#parts, ino);
+    const later = attr instanceof Promise || (how.flags & O_TRUNC) !== 0;
+    if (later || this.#parts.options.checks) return this.#openLater(caller, ino, how);
+    return this.#open(ino, attr, how.flags);
+  }
+
+  async #openLater(caller: Caller, ino: Ino, { flags, killSuidGid }: OpenHow): Promise<OpenedFile> {
+    await requireAccess(this.#parts, caller, ino, maskOf(flags));
     const attr = await attrOf(this.#parts, ino);
     this.#check(ino, attr, flags);
     if ((flags & O_TRUNC) === 0 || attr.type !== TYPE_FILE) return this.#open(ino, attr, flags);
     await this.#parts.data.flush(ino);
     const who = squashed(this.#parts, caller);
     const mark = this.#parts.known.mark();
-    const cut = await truncate(this.#parts, who, ino, { size: 0, kill: who.uid !== 0 });
+    const cut = await truncate(this.#parts, who, ino, { size: 0, killSuidGid });
     this.#parts.known.attrs.learn(ino, cut, mark);
     return this.#open(ino, cut, flags);
   }
@@ -90,8 +125,9 @@ export class Files {
     const writes = (flags & O_ACCMODE) !== O_RDONLY;
     if (!writes && (flags & O_TRUNC) === 0) return;
     requireWritable(this.#parts, "open");
-    if ((attr.flags & FLAG_IMMUTABLE) !== 0 || isTrash(attr.parent))
-      throw new FsError("EPERM", "open");
+    // Who has a file open that was removed may open it again through his descriptor.
+    const removed = isTrash(attr.parent) && !this.#parts.meta.openFiles.has(ino);
+    if ((attr.flags & FLAG_IMMUTABLE) !== 0 || removed) throw new FsError("EPERM", "open");
     const appends = (flags & O_APPEND) !== 0 && (flags & O_TRUNC) === 0;
     if ((attr.flags & FLAG_APPEND) !== 0 && !appends)
       throw new FsError("EPERM", `open inode ${ino}`);
@@ -103,12 +139,14 @@ export class Files {
     this.#register(fh, ino, flags);
     const directIo = (flags & O_APPEND) !== 0;
     const unwritten = data.pendingMtime(ino) !== undefined;
-    return { fh, keepCache: unwritten || known.sameData(ino, attr), directIo };
+    const same = known.sameData(ino, attr);
+    // A read that is to be noted must be seen.
+    return { fh, keepCache: unwritten || (same && !isDue(this.#parts, attr)), directIo };
   }
 
   #register(fh: bigint, ino: Ino, flags: number): void {
     const { data, meta } = this.#parts;
-    this.#handles.set(fh, { ino, reader: data.openHandle(ino), flags });
+    this.#handles.set(fh, { ino, reader: data.openHandle(ino), flags, armed: true });
     meta.openFiles.opened(ino);
     data.opened(ino);
   }
@@ -117,56 +155,68 @@ export class Files {
     const { data } = this.#parts;
     const { reader } = this.#handle(fh);
     const attr = attrOf(this.#parts, ino);
-    if (attr instanceof Promise) {
-      return attr.then(({ length }) => data.read(reader, offset, size, data.length(ino, length)));
+    if (attr instanceof Promise || isDue(this.#parts, attr)) {
+      return this.#readLater(reader, offset, size);
     }
     return data.read(reader, offset, size, data.length(ino, attr.length));
   }
 
+  async #readLater(
+    reader: ReadHandle,
+    offset: number,
+    size: number,
+  ): Promise<readonly Uint8Array[]> {
+    const { ino } = reader;
+    const attr = await attrOf(this.#parts, ino);
+    await noteRead(this.#parts, ino, attr);
+    const { data } = this.#parts;
+    return data.read(reader, offset, size, data.length(ino, attr.length));
+  }
+
   write(ino: Ino, fh: bigint, bytes: Uint8Array, how: WriteHow): Maybe<number> {
-    const { data, known } = this.#parts;
-    this.#handle(fh);
-    if (how.killSuidGid) return this.#writeAfterKill(ino, bytes, how);
-    const append = (how.flags & O_APPEND) !== 0;
-    if (append) {
-      const attr = known.attr(ino);
-      if (attr === undefined) return this.#appendLater(ino, bytes, how);
-      return after(data.write(ino, bytes, this.#end(ino, attr, how)), bytes.length);
-    }
-    const at = { offset: how.offset, append: false, unique: how.unique };
-    return after(data.write(ino, bytes, at), bytes.length);
+    const handle = this.#handle(fh);
+    const attr = this.#parts.known.attr(ino);
+    const disarms = how.killSuidGid || (handle.armed && this.#parts.options.capabilities);
+    if (attr === undefined || disarms) return this.#writeLater(handle, bytes, how);
+    return this.#write(ino, attr, bytes, how);
   }
 
-  #end(
-    ino: Ino,
-    attr: Attr,
-    { unique }: WriteHow,
-  ): { offset: number; append: true; unique: bigint } {
-    return { offset: this.#parts.data.length(ino, attr.length), append: true, unique };
-  }
-
-  async #appendLater(ino: Ino, bytes: Uint8Array, how: WriteHow): Promise<number> {
+  async #writeLater(handle: FileHandle, bytes: Uint8Array, how: WriteHow): Promise<number> {
+    const { ino } = handle;
     const copy = Buffer.from(bytes);
     const attr = await attrOf(this.#parts, ino);
-    await this.#parts.data.write(ino, copy, this.#end(ino, attr, how));
-    return copy.length;
-  }
-
-  /** The first write of somebody who may not keep suid and sgid drops them. */
-  async #writeAfterKill(ino: Ino, bytes: Uint8Array, how: WriteHow): Promise<number> {
-    const copy = Buffer.from(bytes);
-    const attr = await attrOf(this.#parts, ino);
-    if ((attr.mode & 0o6000) !== 0) {
+    // The first write of somebody who may not keep suid and sgid drops them.
+    if (how.killSuidGid && (attr.mode & 0o6000) !== 0) {
       const mark = this.#parts.known.mark();
       const cleared = await this.#parts.meta.setattr(NO_ONE, ino, { killSuidGid: true });
       this.#parts.known.attrs.learn(ino, cleared, mark);
     }
+    if (handle.armed) await dropCapabilities(this.#parts, ino);
+    handle.armed = false;
+    return this.#write(ino, attr, copy, how);
+  }
+
+  #write(ino: Ino, attr: Attr, bytes: Uint8Array, how: WriteHow): Maybe<number> {
+    const { data } = this.#parts;
+    if ((attr.flags & FLAG_IMMUTABLE) !== 0) throw new FsError("EPERM", "write");
     const append = (how.flags & O_APPEND) !== 0;
-    const at = append
-      ? this.#end(ino, attr, how)
-      : { offset: how.offset, append, unique: how.unique };
-    await this.#parts.data.write(ino, copy, at);
-    return copy.length;
+    const offset = append ? data.length(ino, attr.length) : how.offset;
+    const room = FILE_SIZE_MAX - offset;
+    if (room <= 0 && bytes.length > 0) throw new FsError("EFBIG", "write");
+    const part = bytes.length > room ? bytes.subarray(0, room) : bytes;
+    const written = after(
+      data.write(ino, part, { offset, append, unique: how.unique }),
+      part.length,
+    );
+    // The kernel asks for an fsync after a synchronous write through its cache; these pass it by.
+    if (!append || (how.flags & O_DSYNC) === 0) return written;
+    return this.#stored(ino, written);
+  }
+
+  async #stored(ino: Ino, written: Maybe<number>): Promise<number> {
+    const count = await written;
+    await this.#parts.data.flush(ino);
+    return count;
   }
 
   release(ino: Ino, fh: bigint): Maybe<void> {
@@ -194,7 +244,8 @@ export class Files {
     const { data, known, meta } = this.#parts;
     data.closed(ino);
     const attr = known.attr(ino) ?? (await meta.getattr(ino).catch(() => undefined));
-    if (attr?.nlink !== 0 || meta.openFiles.has(ino)) return;
+    // What lies in the trash has no name either, but it stays.
+    if (attr?.nlink !== 0 || isTrash(attr.parent) || meta.openFiles.has(ino)) return;
     known.forgetAttr(ino);
     await meta.forgetOpen(ino);
   }
@@ -209,18 +260,25 @@ export class Files {
     }
   }
 
-  async fallocate(ino: Ino, fh: bigint, mode: number, { offset, length }: Range): Promise<void> {
+  async fallocate(caller: Caller, ino: Ino, fh: bigint, range: Range): Promise<void> {
     this.#handle(fh);
     const { data, known, meta } = this.#parts;
+    const killSuidGid = squashed(this.#parts, caller).uid !== 0;
     await data.flush(ino);
+    await dropCapabilities(this.#parts, ino);
     const mark = known.mark();
-    const attr = await meta.fallocate(ino, mode, offset, length);
+    const attr = await meta.fallocate(ino, range.mode, { ...range, killSuidGid });
     data.invalidate(ino);
     known.sawData(ino, attr);
     known.attrs.learn(ino, attr, mark);
   }
 
-  async copyRange(from: HandleRange, to: HandleRange, length: number): Promise<number> {
+  async copyRange(
+    caller: Caller,
+    from: HandleRange,
+    to: HandleRange,
+    length: number,
+  ): Promise<number> {
     this.#handle(from.fh);
     this.#handle(to.fh);
     const { data, known, meta } = this.#parts;
@@ -229,8 +287,9 @@ export class Files {
     if (overlap) throw new FsError("EINVAL", "copy_file_range");
     await data.flush(from.ino);
     await data.flush(to.ino);
+    const kill = squashed(this.#parts, caller).uid !== 0;
     const mark = known.mark();
-    const { copied, attr } = await meta.copyRange(from, to, length);
+    const { copied, attr } = await meta.copyRange(from, to, length, kill);
     data.invalidate(to.ino);
     known.sawData(to.ino, attr);
     known.attrs.learn(to.ino, attr, mark);
@@ -254,6 +313,14 @@ export class Files {
     if (handle === undefined) throw new FsError("EBADF", `file handle ${fh}`);
     return handle;
   }
+}
+
+/** What opening with these flags asks for. */
+function maskOf(flags: number): number {
+  const access = flags & O_ACCMODE;
+  const reads = access !== O_WRONLY ? MAY_READ : 0;
+  const writes = access !== O_RDONLY || (flags & O_TRUNC) !== 0 ? MAY_WRITE : 0;
+  return (flags & O_EXEC) === 0 ? reads | writes : MAY_SEARCH;
 }
 
 function after(done: Maybe<void>, count: number): Maybe<number> {

@@ -4,6 +4,7 @@ import { SYMLINK_MAX, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK } from "../meta/li
 import type { Changed, Removed } from "../meta/meta.ts";
 import type { Caller, Ino, NewNode, NodeType } from "../meta/types.ts";
 import type { Absent, KnownEntry, MakeNode, RenameNames } from "./file-system.ts";
+import type { ReadMark } from "./freshness.ts";
 import {
   entryOut,
   isTrashName,
@@ -15,8 +16,11 @@ import {
   TRASH_ENTRY,
   type VfsParts,
 } from "./parts.ts";
+import { MAY_SEARCH, MAY_WRITE, requireAccess } from "./permission.ts";
 
 /** Operations on names. What the scripts answer is known at once; nothing is asked for again. */
+
+const RENAME_EXCHANGE = 2;
 
 /** Type bits of mknod(2) and what the format calls them. */
 const TYPES: Readonly<Record<number, NodeType>> = {
@@ -36,11 +40,17 @@ export function lookup(
 ): Maybe<KnownEntry | Absent> {
   requireName(name, "lookup");
   const parent = real(parts, shownParent);
+  const allowed = requireAccess(parts, caller, parent, MAY_SEARCH);
   if (isTrashName(parts, shownParent, name)) return lookupTrash(parts, caller);
+  if (allowed instanceof Promise) return allowed.then(() => find(parts, parent, name));
+  return find(parts, parent, name);
+}
+
+function find(parts: VfsParts, parent: Ino, name: Buffer): Maybe<KnownEntry | Absent> {
   const known = parts.known.lookup(parent, name);
   if (known === undefined) return askOrKeep(parts, parent, name);
   const { ino, attr, entryTtlMs, attrTtlMs } = known;
-  if (attr === undefined) return { ino: 0n, entryTtlMs };
+  if (attr === undefined) return absent(parts, entryTtlMs);
   return entryOut(parts, { ino, attr }, { entry: entryTtlMs, attr: attrTtlMs });
 }
 
@@ -69,12 +79,16 @@ async function ask(parts: VfsParts, parent: Ino, name: Buffer): Promise<KnownEnt
     return entryOut(parts, entry, { entry: ttl, attr });
   } catch (error) {
     if (!(error instanceof FsError) || error.code !== "ENOENT") throw error;
-    return { ino: 0n, entryTtlMs: known.keepEntry(parent, name, 0n, mark) };
+    return absent(parts, known.keepEntry(parent, name, 0n, mark));
   }
 }
 
+function absent(parts: VfsParts, entryTtlMs: number): Absent {
+  return { ino: 0n, entryTtlMs: parts.options.checks ? 0 : entryTtlMs };
+}
+
 async function lookupTrash(parts: VfsParts, caller: Caller): Promise<KnownEntry> {
-  if (caller.uid !== 0) throw new FsError("ENOENT", "lookup");
+  if (squashed(parts, caller).uid !== 0) throw new FsError("ENOENT", "lookup");
   const attr = await parts.meta.getattr(TRASH_ENTRY.ino);
   return entryOut(parts, { ino: TRASH_ENTRY.ino, attr }, { entry: 0, attr: 0 });
 }
@@ -110,7 +124,10 @@ export function symlink(
   return make(parts, caller, { parent, name, node });
 }
 
-/** A regular file; one that is there already is answered unless `exclusive`. */
+/** Somebody may make and remove a name all the time, elsewhere too. */
+const TRIES = 20;
+
+/** A regular file; what is there already is answered unless `exclusive`. */
 export async function makeFile(
   parts: VfsParts,
   caller: Caller,
@@ -121,15 +138,34 @@ export async function makeFile(
     exclusive,
   }: { parent: Ino; name: Buffer; node: Omit<NewNode, "type">; exclusive: boolean },
 ): Promise<{ entry: KnownEntry; created: boolean }> {
-  try {
-    const entry = await make(parts, caller, { parent, name, node: { ...node, type: TYPE_FILE } });
-    return { entry, created: true };
-  } catch (error) {
-    if (exclusive || !(error instanceof FsError) || error.code !== "EEXIST") throw error;
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    try {
+      const made = { ...node, type: TYPE_FILE };
+      return { entry: await make(parts, caller, { parent, name, node: made }), created: true };
+    } catch (error) {
+      const there = error instanceof FsError && error.code === "EEXIST";
+      if (exclusive || !there || isTrashName(parts, parent, name)) throw error;
+    }
+    const entry = await ask(parts, real(parts, parent), name);
+    if ("attr" in entry) return { entry, created: false };
   }
-  const entry = await ask(parts, real(parts, parent), name);
-  if (entry.ino === 0n) throw new FsError("ENOENT", "create");
-  return { entry: entry as KnownEntry, created: false };
+  throw new FsError("ENOENT", "create");
+}
+
+/** A file without a name. */
+export async function makeNameless(
+  parts: VfsParts,
+  caller: Caller,
+  shownParent: Ino,
+  { mode, umask }: Pick<NewNode, "mode" | "umask">,
+): Promise<KnownEntry> {
+  requireWritable(parts, "tmpfile");
+  const parent = real(parts, shownParent);
+  await requireAccess(parts, caller, parent, MAY_WRITE | MAY_SEARCH);
+  const node = { mode, umask: parts.options.umask ?? umask };
+  const mark = parts.known.mark();
+  const made = await parts.meta.createNameless(squashed(parts, caller), parent, node);
+  return entryOut(parts, made, { entry: 0, attr: parts.known.keepAttr(made.ino, made.attr, mark) });
 }
 
 async function make(
@@ -141,6 +177,7 @@ async function make(
   requireName(name, "create");
   if (isTrashName(parts, shownParent, name)) throw new FsError("EEXIST", "create");
   const parent = real(parts, shownParent);
+  await requireAccess(parts, caller, parent, MAY_WRITE | MAY_SEARCH);
   const umask = parts.options.umask ?? node.umask;
   const mark = parts.known.mark();
   const made = await parts.meta.create(squashed(parts, caller), parent, name, { ...node, umask });
@@ -158,6 +195,7 @@ export async function link(
   requireName(name, "link");
   if (isTrashName(parts, shownParent, name)) throw new FsError("EEXIST", "link");
   const parent = real(parts, shownParent);
+  await requireAccess(parts, caller, parent, MAY_WRITE | MAY_SEARCH);
   await parts.data.flush(ino);
   const mark = parts.known.mark();
   const made = await parts.meta.link(squashed(parts, caller), ino, parent, name);
@@ -186,6 +224,7 @@ export async function remove(
   requireName(name, action);
   if (isTrashName(parts, shownParent, name)) throw new FsError("EPERM", action);
   const parent = real(parts, shownParent);
+  await requireAccess(parts, caller, parent, MAY_WRITE | MAY_SEARCH);
   const { known, meta } = parts;
   const believed = known.lastEntry(parent, name);
   const mark = known.mark();
@@ -196,8 +235,18 @@ export async function remove(
   known.attrs.learn(parent, removed.parentAttr, mark);
   known.movedEntry(parent, name, 0n, mark);
   if (directory) known.names.forget(removed.ino);
-  if (removed.attr === undefined) known.forgetAttr(removed.ino);
-  else known.attrs.learn(removed.ino, removed.attr, mark);
+  lostName(parts, removed, mark);
+}
+
+/** What became of an inode that lost a name. */
+function lostName(
+  parts: VfsParts,
+  { ino, attr, gone }: Omit<Removed, "parentAttr">,
+  mark: ReadMark,
+): void {
+  if (attr === undefined || gone) parts.known.forgetAttr(ino);
+  else parts.known.attrs.learn(ino, attr, mark);
+  if (attr !== undefined && gone) parts.gone.removed(ino, attr);
 }
 
 export async function rename(parts: VfsParts, caller: Caller, names: RenameNames): Promise<void> {
@@ -207,6 +256,9 @@ export async function rename(parts: VfsParts, caller: Caller, names: RenameNames
   const to = real(parts, names.toParent);
   if (isTrashName(parts, names.fromParent, names.fromName)) throw new FsError("EPERM", "rename");
   if (isTrashName(parts, names.toParent, names.toName)) throw new FsError("EPERM", "rename");
+  await requireAccess(parts, caller, from, MAY_WRITE | MAY_SEARCH);
+  await requireAccess(parts, caller, to, MAY_WRITE | MAY_SEARCH);
+  if (from !== to) await requireMovable(parts, caller, names);
   const { known, meta } = parts;
   const mark = known.mark();
   const done = await meta.rename(squashed(parts, caller), {
@@ -220,9 +272,21 @@ export async function rename(parts: VfsParts, caller: Caller, names: RenameNames
   known.attrs.learn(done.ino, done.attr, mark);
   const { target } = done;
   if (target !== undefined && target.ino === done.ino) return;
-  const exchanged = (names.flags & 2) !== 0 && target !== undefined;
-  if (target?.attr === undefined) known.forgetAttr(target?.ino ?? 0n);
-  else known.attrs.learn(target.ino, target.attr, mark);
-  known.movedEntry(from, names.fromName, exchanged ? target.ino : 0n, mark);
+  if (target !== undefined) lostName(parts, target, mark);
+  const exchanged = (names.flags & RENAME_EXCHANGE) !== 0 ? target?.ino : undefined;
+  known.movedEntry(from, names.fromName, exchanged ?? done.whiteout ?? 0n, mark);
   known.movedEntry(to, names.toName, done.ino, mark);
+}
+
+/** A directory that gets another parent is changed itself. */
+async function requireMovable(parts: VfsParts, caller: Caller, names: RenameNames): Promise<void> {
+  if (!parts.options.checks) return;
+  const { fromParent, fromName, toParent, toName, flags } = names;
+  const ends = [[fromParent, fromName] as const];
+  if ((flags & RENAME_EXCHANGE) !== 0) ends.push([toParent, toName]);
+  for (const [parent, name] of ends) {
+    const entry = await find(parts, real(parts, parent), name);
+    if (!("attr" in entry) || entry.attr.type !== TYPE_DIRECTORY) continue;
+    await requireAccess(parts, caller, real(parts, entry.ino), MAY_WRITE);
+  }
 }

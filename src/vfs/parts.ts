@@ -1,9 +1,11 @@
 import { FsError } from "../base/fs-error.ts";
 import { NAME_MAX, ROOT_INO, TRASH_INO } from "../meta/limits.ts";
 import type { Meta } from "../meta/meta.ts";
-import type { Attr, Caller, Ino } from "../meta/types.ts";
+import type { Attr, Caller, Ino, Time } from "../meta/types.ts";
+import type { AclRules } from "./acls.ts";
 import type { FileData } from "./file-data.ts";
 import type { KernelCaches, KnownAttr, KnownEntry } from "./file-system.ts";
+import type { Gone } from "./gone.ts";
 import type { HandleTable } from "./handle-table.ts";
 import type { Known } from "./known.ts";
 
@@ -16,6 +18,15 @@ export interface VfsOptions {
   readonly allSquash?: { readonly uid: number; readonly gid: number } | undefined;
   readonly rootSquash?: { readonly uid: number; readonly gid: number } | undefined;
   readonly xattrs: boolean;
+  /** Extended attributes of the kernel's that are asked for at every turn unless they are off. */
+  readonly capabilities: boolean;
+  readonly selinux: boolean;
+  /** Flags can be asked for and set as chattr(1) does. */
+  readonly ioctl: boolean;
+  /** When reading is noted: never, once after each change, or whenever a second has passed. */
+  readonly atime: "noatime" | "relatime" | "strictatime";
+  /** The kernel lets everything pass: the mount checks by itself. */
+  readonly checks: boolean;
   /** Instead of the caller's own. */
   readonly umask?: number | undefined;
 }
@@ -26,6 +37,8 @@ export interface VfsParts {
   readonly data: FileData;
   readonly known: Known;
   readonly handles: HandleTable;
+  readonly acls: AclRules;
+  readonly gone: Gone;
   readonly options: VfsOptions;
   kernel: KernelCaches | undefined;
 }
@@ -45,8 +58,10 @@ export function shown(parts: VfsParts, ino: Ino): Ino {
 /** The caller as the volume sees him. */
 export function squashed(parts: VfsParts, caller: Caller): Caller {
   const { allSquash, rootSquash } = parts.options;
-  if (allSquash !== undefined) return { ...caller, ...allSquash };
-  return rootSquash !== undefined && caller.uid === 0 ? { ...caller, ...rootSquash } : caller;
+  const other = allSquash ?? (caller.uid === 0 ? rootSquash : undefined);
+  if (other === undefined) return caller;
+  const { pid, unique } = caller;
+  return { ...other, pid, unique, groups: [other.gid] };
 }
 
 /** @throws FsError EROFS */
@@ -71,7 +86,12 @@ export function attrOut(parts: VfsParts, ino: Ino, attr: Attr, ttlMs: number): K
   const mtime = parts.data.pendingMtime(ino);
   if (mtime === undefined) return { ino: shown(parts, ino), attr, attrTtlMs: ttlMs };
   const length = parts.data.length(ino, attr.length);
-  return { ino: shown(parts, ino), attr: { ...attr, length, mtime, ctime: mtime }, attrTtlMs: 0 };
+  const ctime = isLater(attr.ctime, mtime) ? attr.ctime : mtime;
+  return { ino: shown(parts, ino), attr: { ...attr, length, mtime, ctime }, attrTtlMs: 0 };
+}
+
+function isLater(one: Time, other: Time): boolean {
+  return one.sec > other.sec || (one.sec === other.sec && one.nsec > other.nsec);
 }
 
 export function entryOut(
@@ -79,7 +99,9 @@ export function entryOut(
   entry: { ino: Ino; attr: Attr },
   ttl: { entry: number; attr: number },
 ): KnownEntry {
-  return { ...attrOut(parts, entry.ino, entry.attr, ttl.attr), entryTtlMs: ttl.entry };
+  // Where the kernel does not check, each walk through a name is asked for, and checked here.
+  const entryTtlMs = parts.options.checks ? 0 : ttl.entry;
+  return { ...attrOut(parts, entry.ino, entry.attr, ttl.attr), entryTtlMs };
 }
 
 /** Attributes that the server told: changed data is dropped here and in the kernel. */

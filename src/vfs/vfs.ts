@@ -1,12 +1,17 @@
 import type { Maybe } from "../base/maybe.ts";
 import type { Caller, Ino, RangeLock, VolumeUsage } from "../meta/types.ts";
+import { isDue, noteRead } from "./access-times.ts";
+import { attrOf, getattr } from "./attr-of.ts";
 import * as attributes from "./attributes.ts";
 import { DirStream } from "./dir-stream.ts";
+import { FileLocks } from "./file-locks.ts";
 import type * as fs from "./file-system.ts";
 import { Files } from "./files.ts";
 import type { OpenHandle } from "./handle-table.ts";
 import * as names from "./names.ts";
 import { real, requireWritable, type VfsParts } from "./parts.ts";
+import { MAY_READ, requireAccess } from "./permission.ts";
+import * as xattrs from "./xattrs.ts";
 
 interface OpenDirectory {
   readonly ino: Ino;
@@ -19,6 +24,7 @@ interface OpenDirectory {
 export class Vfs implements fs.FileSystem {
   readonly #parts: VfsParts;
   readonly #files: Files;
+  readonly #locks: FileLocks;
   readonly #directories = new Map<bigint, OpenDirectory>();
   /** Never one of a process before. */
   #lastDirectory = BigInt(Date.now()) << 20n;
@@ -26,6 +32,7 @@ export class Vfs implements fs.FileSystem {
   constructor(parts: VfsParts) {
     this.#parts = parts;
     this.#files = new Files(parts);
+    this.#locks = new FileLocks(parts.meta);
   }
 
   /** Takes over what a process before had open, and what its session held. */
@@ -33,7 +40,7 @@ export class Vfs implements fs.FileSystem {
     this.#files.restore(handles);
     const { meta } = this.#parts;
     const { nameless, locked } = await meta.inherited();
-    for (const ino of locked) this.#locks.add(ino);
+    this.#locks.inherit(locked);
     const closed = nameless.filter((ino) => !meta.openFiles.has(ino));
     await Promise.all(closed.map((ino) => meta.forgetOpen(ino)));
   }
@@ -42,13 +49,13 @@ export class Vfs implements fs.FileSystem {
     return names.lookup(this.#parts, caller, parent, name);
   }
   getattr(_caller: Caller, ino: Ino): Maybe<fs.KnownAttr> {
-    return attributes.getattr(this.#parts, ino);
+    return getattr(this.#parts, ino);
   }
   setattr(caller: Caller, ino: Ino, change: fs.SetAttr): Maybe<fs.KnownAttr> {
     return attributes.setattr(this.#parts, caller, ino, change);
   }
   readlink(_caller: Caller, ino: Ino): Maybe<Buffer> {
-    return this.#parts.known.targets.get(ino) ?? this.#readlink(ino);
+    return this.#noted(ino, () => this.#parts.known.targets.get(ino) ?? this.#readlink(ino));
   }
   mknod(caller: Caller, parent: Ino, name: Buffer, node: fs.MakeNode): Maybe<fs.KnownEntry> {
     return names.mknod(this.#parts, caller, { parent, name, node });
@@ -80,8 +87,15 @@ export class Vfs implements fs.FileSystem {
   ): Maybe<fs.KnownEntry & fs.OpenedFile> {
     return this.#files.create(caller, parent, name, how);
   }
-  open(caller: Caller, ino: Ino, flags: number): Maybe<fs.OpenedFile> {
-    return this.#files.open(caller, ino, flags);
+  createNameless(
+    caller: Caller,
+    parent: Ino,
+    how: fs.CreateFile,
+  ): Maybe<fs.KnownEntry & fs.OpenedFile> {
+    return this.#files.createNameless(caller, parent, how);
+  }
+  open(caller: Caller, ino: Ino, how: fs.OpenHow): Maybe<fs.OpenedFile> {
+    return this.#files.open(caller, ino, how);
   }
   read(ino: Ino, fh: bigint, offset: number, size: number): Maybe<readonly Uint8Array[]> {
     return this.#files.read(ino, fh, offset, size);
@@ -91,22 +105,31 @@ export class Vfs implements fs.FileSystem {
   }
   flush(ino: Ino, _fh: bigint, lockOwner: bigint): Maybe<void> {
     const flushed = this.#parts.data.flush(ino);
-    return this.#locks.has(ino) ? this.#dropRanges(ino, lockOwner, flushed) : flushed;
+    return this.#locks.hasOwner(ino, lockOwner)
+      ? this.#dropRanges(ino, lockOwner, flushed)
+      : flushed;
   }
   fsync(ino: Ino): Maybe<void> {
     return this.#parts.data.flush(ino);
   }
   release(ino: Ino, fh: bigint, lockOwner?: bigint): Maybe<void> {
-    if (lockOwner === undefined) return this.#files.release(ino, fh);
-    return this.#releaseFlock(ino, fh, lockOwner);
+    if (lockOwner === undefined && !this.#locks.hasHandle(ino, fh)) {
+      return this.#files.release(ino, fh);
+    }
+    return this.#releaseLocked(ino, fh, lockOwner);
   }
-  fallocate(ino: Ino, fh: bigint, mode: number, range: fs.Range): Maybe<void> {
+  fallocate(caller: Caller, ino: Ino, fh: bigint, range: fs.Range): Maybe<void> {
     requireWritable(this.#parts, "fallocate");
-    return this.#files.fallocate(ino, fh, mode, range);
+    return this.#files.fallocate(caller, ino, fh, range);
   }
-  copyFileRange(from: fs.HandleRange, to: fs.HandleRange, length: number): Maybe<number> {
+  copyFileRange(
+    caller: Caller,
+    from: fs.HandleRange,
+    to: fs.HandleRange,
+    length: number,
+  ): Maybe<number> {
     requireWritable(this.#parts, "copy_file_range");
-    return this.#files.copyRange(from, to, length);
+    return this.#files.copyRange(caller, from, to, length);
   }
   lseek(ino: Ino, fh: bigint, offset: number, whence: number): Maybe<number> {
     return this.#files.lseek(ino, fh, offset, whence);
@@ -118,8 +141,13 @@ export class Vfs implements fs.FileSystem {
     return target;
   }
 
-  opendir(_caller: Caller, shownIno: Ino): Maybe<fs.OpenedDirectory> {
+  opendir(caller: Caller, shownIno: Ino): Maybe<fs.OpenedDirectory> {
     const ino = real(this.#parts, shownIno);
+    const allowed = requireAccess(this.#parts, caller, ino, MAY_READ);
+    if (allowed instanceof Promise) return allowed.then(() => this.#opendir(ino));
+    return this.#opendir(ino);
+  }
+  #opendir(ino: Ino): fs.OpenedDirectory {
     const fh = ++this.#lastDirectory;
     const stream = new DirStream(this.#parts, ino);
     const { cache, keep } = this.#parts.known.listings.opened(ino, stream.listing);
@@ -138,7 +166,18 @@ export class Vfs implements fs.FileSystem {
     from: fs.ReadFrom,
     emit: (entry: fs.ListedEntry) => boolean,
   ): Maybe<void> {
-    return (this.#directories.get(fh)?.stream ?? this.#reopen(ino, fh)).read(from, emit);
+    const stream = this.#directories.get(fh)?.stream ?? this.#reopen(ino, fh);
+    if (from.offset > 0n) return stream.read(from, emit);
+    return this.#noted(real(this.#parts, ino), () => stream.read(from, emit));
+  }
+  /** A read of something that is no file. */
+  #noted<T>(ino: Ino, read: () => Maybe<T>): Maybe<T> {
+    if (this.#parts.options.atime === "noatime") return read();
+    const attr = attrOf(this.#parts, ino);
+    if (!(attr instanceof Promise) && !isDue(this.#parts, attr)) return read();
+    return Promise.resolve(attr)
+      .then((known) => noteRead(this.#parts, ino, known))
+      .then(read);
   }
   releasedir(_ino: Ino, fh: bigint): Maybe<void> {
     const directory = this.#directories.get(fh);
@@ -156,31 +195,35 @@ export class Vfs implements fs.FileSystem {
   access(caller: Caller, ino: Ino, mask: number): Maybe<void> {
     return attributes.access(this.#parts, caller, ino, mask);
   }
-  getxattr(_caller: Caller, ino: Ino, name: Buffer): Maybe<Buffer> {
-    return attributes.getxattr(this.#parts, ino, name);
+  getFlags(ino: Ino): Maybe<number> {
+    return attributes.getFlags(this.#parts, ino);
   }
-  listxattr(_caller: Caller, ino: Ino): Maybe<Buffer[]> {
-    return attributes.listxattr(this.#parts, ino);
+  setFlags(caller: Caller, ino: Ino, flags: number): Maybe<void> {
+    return attributes.setFlags(this.#parts, caller, ino, flags);
   }
-  setxattr(_caller: Caller, ino: Ino, name: Buffer, how: fs.SetXattr): Maybe<void> {
-    return attributes.setxattr(this.#parts, ino, name, how);
+  getxattr(caller: Caller, ino: Ino, name: Buffer): Maybe<Buffer> {
+    return xattrs.getxattr(this.#parts, caller, ino, name);
   }
-  removexattr(_caller: Caller, ino: Ino, name: Buffer): Maybe<void> {
-    return attributes.removexattr(this.#parts, ino, name);
+  listxattr(caller: Caller, ino: Ino): Maybe<Buffer[]> {
+    return xattrs.listxattr(this.#parts, caller, ino);
   }
-
-  /** Inodes with byte range locks taken here: their locks go when a descriptor is closed. */
-  readonly #locks = new Set<Ino>();
+  setxattr(caller: Caller, ino: Ino, name: Buffer, how: fs.SetXattr): Maybe<void> {
+    return xattrs.setxattr(this.#parts, caller, ino, { name, ...how });
+  }
+  removexattr(caller: Caller, ino: Ino, name: Buffer): Maybe<void> {
+    return xattrs.removexattr(this.#parts, caller, ino, name);
+  }
 
   async flock(ino: Ino, _fh: bigint, { owner, lock, wait }: fs.LockRequest): Promise<void> {
+    // The next holder is to see what was written under the lock.
     if (lock.type === "unlock") await this.#parts.data.flush(ino);
     await this.#parts.meta.flock(ino, owner, lock.type, wait);
     if (lock.type !== "unlock") await this.#seeOthers(ino);
   }
-  async setlk(ino: Ino, _fh: bigint, { owner, lock, wait }: fs.LockRequest): Promise<void> {
+  async setlk(ino: Ino, fh: bigint, request: fs.LockRequest): Promise<void> {
+    const { lock } = request;
     if (lock.type === "unlock") await this.#parts.data.flush(ino);
-    else this.#locks.add(ino);
-    await this.#parts.meta.setlk(ino, owner, lock, wait);
+    await this.#locks.set(ino, fh, request);
     if (lock.type !== "unlock") await this.#seeOthers(ino);
   }
   getlk(ino: Ino, _fh: bigint, { owner, lock }: fs.LockRequest): Maybe<RangeLock | undefined> {
@@ -192,7 +235,7 @@ export class Vfs implements fs.FileSystem {
     const { kernel, known, meta } = this.#parts;
     if (meta.trust !== "long") {
       known.forgetAttr(ino);
-      await attributes.getattr(this.#parts, ino);
+      await getattr(this.#parts, ino);
       kernel?.attrChanged(ino);
     }
     await kernel?.settled();
@@ -202,13 +245,18 @@ export class Vfs implements fs.FileSystem {
     try {
       await flushed;
     } finally {
-      const all = { type: "unlock", start: 0n, end: (1n << 63n) - 1n, pid: 0 } as const;
-      await this.#parts.meta.setlk(ino, owner, all);
+      await this.#locks.dropOwner(ino, owner);
     }
   }
 
-  async #releaseFlock(ino: Ino, fh: bigint, owner: bigint): Promise<void> {
-    await this.#parts.meta.flock(ino, owner, "unlock").catch(() => undefined);
+  async #releaseLocked(ino: Ino, fh: bigint, flockOwner: bigint | undefined): Promise<void> {
+    try {
+      await this.#parts.data.flush(ino);
+      if (flockOwner !== undefined) await this.#parts.meta.flock(ino, flockOwner, "unlock");
+      await this.#locks.dropHandle(ino, fh);
+    } catch {
+      // Nobody waits for a release; what stays locked goes with the session.
+    }
     await this.#files.release(ino, fh);
   }
 

@@ -10,13 +10,15 @@ import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
 import type { StorageLimits } from "../object/create.ts";
 import type { MountValues } from "../options/mount.ts";
-import { getattr } from "../vfs/attributes.ts";
+import { AclRules } from "../vfs/acls.ts";
+import { getattr } from "../vfs/attr-of.ts";
 import { DataEngine } from "../vfs/data-engine.ts";
 import { NOTHING_JOURNALED, readJournal } from "../vfs/dirty-journal.ts";
 import type { KernelCaches } from "../vfs/file-system.ts";
+import { Gone } from "../vfs/gone.ts";
 import { HandleTable, readHandles } from "../vfs/handle-table.ts";
 import { Known } from "../vfs/known.ts";
-import { shown, type VfsParts } from "../vfs/parts.ts";
+import { shown, type VfsOptions, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
 import { MountJobs, type MountJob } from "./mount-jobs.ts";
 import type { JobOptions } from "./progress.ts";
@@ -81,6 +83,7 @@ export async function openVolume(
     {
       ...{ mountpoint: options.mountpoint, readOnly: options.readOnly, ...options.after },
       ...{ noBgjob: values["no-bgjob"], heartbeatMs: values.heartbeat },
+      skipDirMtimeMs: values["skip-dir-mtime"],
     },
     listenerOf(parts, options),
   );
@@ -124,11 +127,11 @@ async function show(
   const parts: VfsParts = {
     ...{ meta, data, known, kernel: undefined },
     handles: new HandleTable(join(folder, "handles"), handles),
+    ...{ acls: new AclRules(meta), gone: new Gone() },
     options: {
+      ...shownAs(values, format),
       readOnly,
       root: values.subdir === undefined ? ROOT_INO : await resolve(meta, values.subdir),
-      ...{ allSquash: values["all-squash"], rootSquash: values["root-squash"] },
-      ...{ xattrs: values["enable-xattr"], umask: values.umask },
     },
   };
   deferred.vfs = parts;
@@ -229,6 +232,17 @@ function dropStale({ vfs }: Deferred, notice: Notice): void {
   vfs?.known.changed(notice);
   for (const ino of [...notice.data, ...notice.slices]) vfs?.data.invalidate(ino);
   for (const ino of notice.unexplained) if (vfs?.known.data.mayHold(ino)) look(vfs, ino);
+}
+
+/** How the mount's options want the volume to be shown. */
+function shownAs(values: MountValues, format: Format): Omit<VfsOptions, "readOnly" | "root"> {
+  const [allSquash, rootSquash] = [values["all-squash"], values["root-squash"]];
+  return {
+    ...{ allSquash, rootSquash, checks: (allSquash ?? rootSquash) !== undefined },
+    ...{ xattrs: values["enable-xattr"] || format.EnableACL, umask: values.umask },
+    ...{ capabilities: values["enable-cap"], selinux: values["enable-selinux"] },
+    ...{ ioctl: values["enable-ioctl"], atime: values["atime-mode"] },
+  };
 }
 
 function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): MetaListener {

@@ -106,7 +106,7 @@ test("the official status shows our session, its fsck and gc find nothing wrong 
   ]);
   await meta.truncate(ROOT_CALLER, log, CHUNK_SIZE - 100);
   await meta.commitSlices([{ ...record(log, appended, 5000), append: true }]);
-  await meta.fallocate(c, 3, 100, 200);
+  await meta.fallocate(c, 3, { offset: 100, length: 200 });
   await meta.truncate(ROOT_CALLER, a, 100);
   await meta.truncate(ROOT_CALLER, a, 9000);
   await meta.copyRange({ ino: c, offset: 0 }, { ino: a, offset: 2 * CHUNK_SIZE - 10 }, 4000);

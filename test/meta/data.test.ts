@@ -156,20 +156,23 @@ test("fallocate extends, keeps, punches and zeroes as the format says", async ()
   await using volume = await makeVolume();
   const { meta } = await volume.open();
   const ino = await makeFile(meta, "f");
-  assert.equal((await meta.fallocate(ino, 0, 0, 1000)).length, 1000);
-  assert.equal((await meta.fallocate(ino, 1, 0, 5000)).length, 1000);
+  assert.equal((await meta.fallocate(ino, 0, { offset: 0, length: 1000 })).length, 1000);
+  assert.equal((await meta.fallocate(ino, 1, { offset: 0, length: 5000 })).length, 1000);
   assert.deepEqual(await records(volume, ino, 0), []);
-  await meta.fallocate(ino, 3, 500, 5000);
-  await meta.fallocate(ino, 0x11, 900, 500);
-  assert.equal((await meta.fallocate(ino, 0x10, CHUNK_SIZE - 5, 10)).length, CHUNK_SIZE + 5);
+  await meta.fallocate(ino, 3, { offset: 500, length: 5000 });
+  await meta.fallocate(ino, 0x11, { offset: 900, length: 500 });
+  assert.equal(
+    (await meta.fallocate(ino, 0x10, { offset: CHUNK_SIZE - 5, length: 10 })).length,
+    CHUNK_SIZE + 5,
+  );
   assert.deepEqual(await records(volume, ino, 0), [
     [500, 0, 0, 0, 500],
     [900, 0, 0, 0, 100],
     [CHUNK_SIZE - 5, 0, 0, 0, 5],
   ]);
   assert.deepEqual(await records(volume, ino, 1), [[0, 0, 0, 0, 5]]);
-  await assert.rejects(meta.fallocate(ino, 8, 0, 4096), { code: "EOPNOTSUPP" });
-  await assert.rejects(meta.fallocate(ino, 0, 0, 0), { code: "EINVAL" });
+  await assert.rejects(meta.fallocate(ino, 8, { offset: 0, length: 4096 }), { code: "EOPNOTSUPP" });
+  await assert.rejects(meta.fallocate(ino, 0, { offset: 0, length: 0 }), { code: "EINVAL" });
 });
 
 test("a full volume refuses what grows, and nothing else", async () => {
@@ -181,7 +184,7 @@ test("a full volume refuses what grows, and nothing else", async () => {
   assert.ok(outcome !== undefined && "error" in outcome);
   assert.match(outcome.error.message, /ENOSPC/);
   await assert.rejects(meta.truncate(ROOT_CALLER, ino, 16385), { code: "ENOSPC" });
-  await assert.rejects(meta.fallocate(ino, 0, 16384, 1), { code: "ENOSPC" });
+  await assert.rejects(meta.fallocate(ino, 0, { offset: 16384, length: 1 }), { code: "ENOSPC" });
   const [again] = await meta.commitSlices([write(ino, 0, 16384, 3n)]);
   assert.ok(again !== undefined && "attr" in again);
 });

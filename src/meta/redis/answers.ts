@@ -22,7 +22,7 @@ const PATIENCE_MS = 30_000;
 export interface ChangeContext {
   readonly sid: bigint;
   readonly channel: string;
-  /** Letters the prelude knows: `d` directory statistics. */
+  /** Letters the prelude knows: `d` directory statistics, `g` others may have a removed file open, `t` and milliseconds. */
   readonly options: () => string;
   /** Called when the fence is not ours: perhaps the session was ended by somebody. */
   readonly fenced?: () => void;

@@ -1,5 +1,5 @@
 import type { Changed } from "../meta.ts";
-import type { Caller, Ino, NewNode } from "../types.ts";
+import type { Caller, Entry, Ino, NewNode } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { attr, list, text } from "./reply.ts";
 
@@ -27,6 +27,28 @@ export async function create(
   return { ino: BigInt(text(made)), attr: attr(own), parentAttr: attr(parentAttr) };
 }
 
+/** A file without a name, kept until its last close or until `link` gives it one. */
+export async function createNameless(
+  context: MetaContext,
+  caller: Caller,
+  parent: Ino,
+  { mode, umask }: Pick<NewNode, "mode" | "umask">,
+): Promise<Entry> {
+  const ino = await context.counters.nextInode();
+  const { Capacity, Inodes } = context.format();
+  const reply = await context.answers.change(
+    "tmpfile",
+    [`i${parent}`, `i${ino}`, `session${context.sid}`],
+    [
+      ...[parent.toString(), ino.toString(), mode, umask, caller.uid, caller.gid],
+      ...[Capacity, Inodes],
+    ],
+    caller.unique,
+  );
+  const [own, made] = list(reply);
+  return { ino: BigInt(text(made)), attr: attr(own) };
+}
+
 export async function link(
   context: MetaContext,
   caller: Caller,
@@ -35,7 +57,7 @@ export async function link(
 ): Promise<Changed> {
   const reply = await context.answers.change(
     "link",
-    [`d${parent}`, `i${parent}`, `i${ino}`, `p${ino}`],
+    [`d${parent}`, `i${parent}`, `i${ino}`, `p${ino}`, `session${context.sid}`],
     [parent.toString(), name, ino.toString()],
     caller.unique,
   );

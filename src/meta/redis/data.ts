@@ -3,12 +3,12 @@ import { constants } from "node:os";
 import { FsError, type ErrnoName } from "../../base/fs-error.ts";
 import { CHUNK_SIZE } from "../limits.ts";
 import { cutPieces, mergeSlices } from "../merge.ts";
-import type { Copied, FilePosition } from "../meta.ts";
+import type { AllocatedRange, Copied, FilePosition, TruncateHow } from "../meta.ts";
 import { decodeSlice, encodeSlice } from "../slice.ts";
 import type { Attr, Caller, CommitOutcome, Ino, Slice, SliceCommit } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { getattr } from "./lookup.ts";
-import { attr, integer, list } from "./reply.ts";
+import { attr, bytes, integer, list } from "./reply.ts";
 import type { Argument } from "./script-call.ts";
 import { translated } from "./scripts.ts";
 import { packTime } from "./setattr.ts";
@@ -95,15 +95,26 @@ export async function truncate(
   context: MetaContext,
   caller: Caller,
   ino: Ino,
-  { length, killSuidGid }: { length: number; killSuidGid: boolean },
+  { length, killSuidGid, byPath }: TruncateHow & { length: number },
 ): Promise<Attr> {
-  const args = [ino.toString(), length, context.format().Capacity, killSuidGid ? 1 : 0];
-  let chunks: (string | number)[] = [];
+  const open = context.openFiles.has(ino);
+  const how = (killSuidGid === true ? "k" : "") + (byPath === true ? "p" : "") + (open ? "o" : "");
+  const args = [ino.toString(), length, context.format().Capacity, how];
+  return changeChunks(context, { name: "truncate", ino, args, number: caller.unique });
+}
+
+/** Runs a script that puts zeros over a range; where very many chunks lie in it, it asks which there are. */
+async function changeChunks(
+  context: MetaContext,
+  change: { name: string; ino: Ino; args: readonly Argument[]; number?: bigint | undefined },
+): Promise<Attr> {
+  const { name, ino, args, number } = change;
+  let chunks: Argument[] = [];
   for (;;) {
-    const change = [...args, ...chunks];
-    const reply = await context.answers.change("truncate", [`i${ino}`], change, caller.unique);
+    const all = [...args, ...chunks];
+    const reply = await context.answers.change(name, [`i${ino}`], all, number);
     if (Buffer.isBuffer(reply)) return attr(reply);
-    chunks = [integer(list(reply)[1]), ...(await chunkIndexes(context, ino))];
+    chunks = [bytes(list(reply)[1]), ...(await chunkIndexes(context, ino))];
   }
 }
 
@@ -125,24 +136,22 @@ export async function fallocate(
   context: MetaContext,
   ino: Ino,
   mode: number,
-  range: { offset: number; length: number },
+  range: AllocatedRange,
 ): Promise<Attr> {
   if (range.length <= 0 || range.offset < 0) throw new FsError("EINVAL", "fallocate");
   const known = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];
   if (!known.includes(mode)) throw new FsError("EOPNOTSUPP", "fallocate");
-  const reply = await context.answers.change(
-    "fallocate",
-    [`i${ino}`],
-    [ino.toString(), mode, range.offset, range.length, context.format().Capacity],
-  );
-  return attr(reply);
+  const { Capacity } = context.format();
+  const kill = range.killSuidGid === true ? 1 : 0;
+  const args = [ino.toString(), mode, range.offset, range.length, Capacity, kill];
+  return changeChunks(context, { name: "fallocate", ino, args });
 }
 
 export async function copyRange(
   context: MetaContext,
   from: FilePosition,
   to: FilePosition,
-  length: number,
+  { length, killSuidGid }: { length: number; killSuidGid: boolean },
 ): Promise<Copied> {
   for (;;) {
     const source = await getattr(context, from.ino);
@@ -153,7 +162,8 @@ export async function copyRange(
       "copy",
       [`i${from.ino}`, `i${to.ino}`],
       [
-        ...[to.ino.toString(), to.offset, copied, context.format().Capacity, chunks.length / 2],
+        ...[to.ino.toString(), to.offset, copied, context.format().Capacity],
+        ...[killSuidGid ? 1 : 0, chunks.length / 2],
         ...chunks,
         ...pieces,
       ],

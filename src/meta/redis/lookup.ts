@@ -22,8 +22,9 @@ export async function lookup(context: MetaContext, parent: Ino, name: Buffer): P
 }
 
 export async function getattr(context: MetaContext, ino: Ino): Promise<Attr> {
-  const record = await get(context, `i${ino}`, "getattr");
-  if (record === undefined) throw new FsError("ENOENT", "getattr");
+  const record = await context.answers.ask("getattr", () =>
+    callScript(context.client, "getattr", [`i${ino}`, `p${ino}`], [ino.toString()]),
+  );
   return attr(record);
 }
 

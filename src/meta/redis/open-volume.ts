@@ -92,10 +92,13 @@ export class OpenVolume {
     this.#format = parts.format;
     this.#session = session;
     const channel = `juicefs:${this.#format.UUID}`;
+    const { skipDirMtimeMs = 0 } = this.#options;
+    const skipDirMtime = skipDirMtimeMs > 0 ? `t${Math.floor(skipDirMtimeMs)}` : "";
     const answers = new Answers(client, {
       sid,
       channel,
-      options: () => (this.#format.DirStats ? "d" : "") + (this.#companions > 0 ? "g" : ""),
+      options: () =>
+        (this.#format.DirStats ? "d" : "") + (this.#companions > 0 ? "g" : "") + skipDirMtime,
       fenced: () => {
         this.#beatSoon();
       },

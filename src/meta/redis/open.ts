@@ -16,6 +16,8 @@ export interface MetaOptions {
   readonly noBgjob?: boolean | undefined;
   /** When the hourly jobs are looked at first, a minute after the mount when absent. */
   readonly jobsAfterMs?: number | undefined;
+  /** A directory that changed so lately keeps its times when names in it change; 0 when absent, which is what POSIX asks for. */
+  readonly skipDirMtimeMs?: number | undefined;
   /** Between two heartbeats, 12 s when absent; all clients of a volume should have the same. */
   readonly heartbeatMs?: number | undefined;
   /** The last notice that the process before had seen (`Meta.lastNotice`); what it kept is still good then. */

@@ -1,6 +1,8 @@
 import type { Maybe } from "../../base/maybe.ts";
 import type { Format } from "../format.ts";
 import type {
+  AclKind,
+  AllocatedRange,
   Changed,
   ChunkReplacement,
   Copied,
@@ -11,9 +13,11 @@ import type {
   Removed,
   Rename,
   Renamed,
+  TruncateHow,
   Trust,
 } from "../meta.ts";
 import type * as types from "../types.ts";
+import { aclRule, setAcl } from "./acl.ts";
 import { forgetOpen } from "./cleanup.ts";
 import { compactChunks } from "./compact.ts";
 import type { MetaContext } from "./context.ts";
@@ -26,7 +30,8 @@ import * as reading from "./lookup.ts";
 import { pathsOf } from "./paths.ts";
 import type { Notices } from "./notices.ts";
 import * as removing from "./remove.ts";
-import { setattr } from "./setattr.ts";
+import { rename } from "./rename.ts";
+import { setattr, touchAtime } from "./setattr.ts";
 import { statfs } from "./statfs.ts";
 import { RedisUpkeep } from "./upkeep.ts";
 import * as xattrs from "./xattr.ts";
@@ -80,6 +85,13 @@ export class RedisMeta implements Meta {
   create(caller: Caller, parent: Ino, name: Buffer, node: types.NewNode): Promise<Changed> {
     return creating.create(this.#context, caller, parent, { name, node });
   }
+  createNameless(
+    caller: Caller,
+    parent: Ino,
+    node: Pick<types.NewNode, "mode" | "umask">,
+  ): Promise<types.Entry> {
+    return creating.createNameless(this.#context, caller, parent, node);
+  }
   link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Changed> {
     return creating.link(this.#context, caller, ino, { parent, name });
   }
@@ -98,7 +110,7 @@ export class RedisMeta implements Meta {
     return removing.remove(this.#context, caller, { parent, name, ...what, skipTrash: true });
   }
   rename(caller: Caller, move: Rename): Promise<Renamed> {
-    return removing.rename(this.#context, caller, move);
+    return rename(this.#context, caller, move);
   }
   readlink(ino: Ino): Promise<Buffer> {
     return reading.readlink(this.#context, ino);
@@ -121,14 +133,28 @@ export class RedisMeta implements Meta {
   compactChunks(replacements: readonly ChunkReplacement[]): Promise<boolean[]> {
     return compactChunks(this.#context, replacements);
   }
-  truncate(caller: Caller, ino: Ino, length: number, killSuidGid = false): Promise<Attr> {
-    return data.truncate(this.#context, caller, ino, { length, killSuidGid });
+  truncate(caller: Caller, ino: Ino, length: number, how: TruncateHow = {}): Promise<Attr> {
+    return data.truncate(this.#context, caller, ino, { length, ...how });
   }
-  fallocate(ino: Ino, mode: number, offset: number, length: number): Promise<Attr> {
-    return data.fallocate(this.#context, ino, mode, { offset, length });
+  fallocate(ino: Ino, mode: number, range: AllocatedRange): Promise<Attr> {
+    return data.fallocate(this.#context, ino, mode, range);
   }
-  copyRange(from: FilePosition, to: FilePosition, length: number): Promise<Copied> {
-    return data.copyRange(this.#context, from, to, length);
+  copyRange(
+    from: FilePosition,
+    to: FilePosition,
+    length: number,
+    killSuidGid = false,
+  ): Promise<Copied> {
+    return data.copyRange(this.#context, from, to, { length, killSuidGid });
+  }
+  aclRule(id: number): Promise<Buffer | undefined> {
+    return aclRule(this.#context, id);
+  }
+  setAcl(caller: Caller, ino: Ino, kind: AclKind, rule?: Buffer): Promise<Attr> {
+    return setAcl(this.#context, caller, ino, { kind, rule });
+  }
+  touchAtime(ino: Ino, relative: boolean): Promise<Attr> {
+    return touchAtime(this.#context, ino, relative);
   }
   xattrs(ino: Ino): Promise<Map<string, Buffer> | undefined> {
     return xattrs.allXattrs(this.#context, ino);
@@ -139,10 +165,10 @@ export class RedisMeta implements Meta {
   listxattr(ino: Ino): Promise<Buffer[]> {
     return xattrs.listxattr(this.#context, ino);
   }
-  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<void> {
+  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<Attr> {
     return xattrs.changeXattr(this.#context, ino, { name, value, flags });
   }
-  removexattr(ino: Ino, name: Buffer): Promise<void> {
+  removexattr(ino: Ino, name: Buffer): Promise<Attr> {
     return xattrs.changeXattr(this.#context, ino, { name, flags: 0 });
   }
   flock(ino: Ino, owner: bigint, type: types.LockType, wait?: AbortSignal): Promise<void> {

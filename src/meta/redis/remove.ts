@@ -1,17 +1,18 @@
 import { FsError } from "../../base/fs-error.ts";
 import { decodeDentry } from "../dentry.ts";
-import type { Removed, Rename, Renamed } from "../meta.ts";
-import type { Attr, Caller, Ino } from "../types.ts";
+import { isTrash } from "../limits.ts";
+import type { Removed } from "../meta.ts";
+import type { Caller, Ino } from "../types.ts";
 import { trashHour, type MetaContext } from "./context.ts";
-import { attr, bytes, integer, list, optionalAttr, optionalBytes } from "./reply.ts";
+import { attr, bytes, integer, list, optionalAttr, text } from "./reply.ts";
 
 /**
- * Removing and moving names. The keys of the inode behind a name are named by what the caller believes the name to lead
+ * Removing names. The keys of the inode behind a name are named by what the caller believes the name to lead
  * to; a script that finds something else does nothing and tells, and is called once more.
  */
 
 /** Somebody else may win the name again and again; that often is no coincidence. */
-const TRIES = 100;
+export const TRIES = 100;
 
 export interface Removal {
   readonly parent: Ino;
@@ -48,62 +49,29 @@ export async function remove(
       ino = decodeDentry(bytes(reply[1])).ino;
       continue;
     }
-    const length = integer(reply[2]);
-    if (length >= 0) context.deletions.fileSoon(ino, length);
-    const left = optionalAttr(reply[0]);
-    if (left !== undefined) keptOpen(context, ino, left);
-    return { ino, attr: left, parentAttr: attr(reply[1]) };
+    const [left, dir, ...lost] = reply;
+    return { ...lostName(context, left, lost), parentAttr: attr(dir) };
   }
   throw new FsError("EIO", "remove a name that keeps changing");
 }
 
-export async function rename(context: MetaContext, caller: Caller, move: Rename): Promise<Renamed> {
-  const { fromParent: from, toParent: to } = move;
-  if ((move.flags & ~3) !== 0 || move.flags === 3) throw new FsError("EINVAL", "rename");
-  let ino = move.knownFrom ?? 0n;
-  let target = move.knownTo ?? 0n;
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    const reply = list(
-      await context.answers.change(
-        "rename",
-        [
-          ...[`d${from}`, `i${from}`, `d${to}`, `i${to}`, `i${ino}`, `p${ino}`],
-          ...[`i${target}`, `d${target}`, `p${target}`],
-        ],
-        [
-          ...[from.toString(), move.fromName, to.toString(), move.toName],
-          ...[ino.toString(), target.toString(), move.flags, caller.uid, trashHour(context)],
-          context.openFiles.has(target) ? 1 : 0,
-        ],
-        caller.unique,
-      ),
-    );
-    if (isKnown(reply)) {
-      ino = decodeDentry(bytes(reply[1])).ino;
-      const other = optionalBytes(reply[2]);
-      target = other === undefined ? 0n : decodeDentry(other).ino;
-      continue;
-    }
-    const length = integer(reply[4]);
-    if (length >= 0) context.deletions.fileSoon(target, length);
-    const left = optionalAttr(reply[1]);
-    if (left !== undefined) keptOpen(context, target, left);
-    return {
-      ino,
-      attr: attr(reply[0]),
-      target: target === 0n ? undefined : { ino: target, attr: left },
-      fromParentAttr: attr(reply[2]),
-      toParentAttr: attr(reply[3]),
-    };
-  }
-  throw new FsError("EIO", "rename a name that keeps changing");
+/** What a script tells of an inode that lost a name: its record, length of the data to delete, 1 where it is gone, its number. */
+export function lostName(
+  context: MetaContext,
+  record: unknown,
+  [length, goneMark, number]: readonly unknown[],
+): Omit<Removed, "parentAttr"> {
+  const ino = BigInt(text(number));
+  const gone = integer(goneMark) === 1;
+  const left = optionalAttr(record);
+  if (integer(length) >= 0) context.deletions.fileSoon(ino, integer(length));
+  // There still without a name: another mount may have it open, if this one has not.
+  const kept = left?.nlink === 0 && !gone && !isTrash(left.parent);
+  if (kept && !context.openFiles.has(ino)) context.nameless.removedHere(ino);
+  return { ino, attr: left, gone };
 }
 
-/** A file that lost its last name but is there still: another mount may have it open, if this one has not. */
-function keptOpen(context: MetaContext, ino: Ino, left: Attr): void {
-  if (left.nlink === 0 && !context.openFiles.has(ino)) context.nameless.removedHere(ino);
-}
-
-function isKnown(reply: unknown[]): boolean {
+/** A script found something else behind a name, and did nothing. */
+export function isKnown(reply: unknown[]): boolean {
   return Buffer.isBuffer(reply[0]) && reply[0].toString("latin1") === "known";
 }

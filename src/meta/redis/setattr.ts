@@ -15,11 +15,32 @@ export async function setattr(
     [
       ...[ino.toString(), caller.uid, change.mode ?? "", change.uid ?? "", change.gid ?? ""],
       ...[time(change.atime), time(change.mtime), change.flags ?? ""],
-      change.killSuidGid === true ? 1 : 0,
+      ...[how(context, ino, change), groupList(caller, change)],
     ],
     caller.unique,
   );
   return attr(reply);
+}
+
+function how(context: MetaContext, ino: Ino, { killSuidGid }: AttrChange): string {
+  return (killSuidGid === true ? "k" : "") + (context.openFiles.has(ino) ? "o" : "");
+}
+
+/** Only a change of owner by somebody else than root asks for the groups, and they are not there for nothing. */
+function groupList(caller: Caller, { uid, gid }: AttrChange): string {
+  return uid === undefined && gid === undefined ? "" : groupsOf(caller);
+}
+
+/** The caller's groups as scripts search them: each behind a comma. */
+export function groupsOf(caller: Caller): string {
+  if (caller.uid === 0) return "";
+  return (caller.groups ?? [caller.gid]).map((gid) => `,${gid}`).join("");
+}
+
+/** Notes that an inode was read; `relative`: only where that was not known since its last change. */
+export async function touchAtime(context: MetaContext, ino: Ino, relative: boolean): Promise<Attr> {
+  const args = [ino.toString(), relative ? 1 : 0];
+  return attr(await context.answers.change("atime", [`i${ino}`], args));
 }
 
 /** Twelve bytes as the record has them. */

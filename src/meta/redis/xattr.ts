@@ -1,7 +1,7 @@
 import { FsError } from "../../base/fs-error.ts";
-import type { Ino } from "../types.ts";
+import type { Attr, Ino } from "../types.ts";
 import type { MetaContext } from "./context.ts";
-import { bytes, list, optionalBytes, text } from "./reply.ts";
+import { attr, bytes, list, optionalBytes, text } from "./reply.ts";
 import { callScript, translated } from "./scripts.ts";
 
 /** Extended attributes, as the hash `x<ino>` holds them. */
@@ -47,13 +47,14 @@ export async function changeXattr(
   context: MetaContext,
   ino: Ino,
   change: XattrChange,
-): Promise<void> {
+): Promise<Attr> {
   const { name, value, flags } = change;
-  await context.answers.change(
+  const reply = await context.answers.change(
     "xattr",
-    [`x${ino}`],
+    [`x${ino}`, `i${ino}`],
     [ino.toString(), name, value === undefined ? "remove" : "set", value ?? "", flags],
   );
+  return attr(reply);
 }
 
 async function ask<T>(context: MetaContext, action: string, work: () => Promise<T>): Promise<T> {

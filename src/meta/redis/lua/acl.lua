@@ -21,8 +21,24 @@ local function acl_id(rule)
     return id
 end
 
+local function access_acl_id(record)
+    return #record >= 80 and u32(record, 71) or 0
+end
+
 local function default_acl_id(dir)
     return #dir >= 80 and u32(dir, 75) or 0
+end
+
+local function tier_of(record)
+    local at = #record >= 80 and 80 or 72
+    return #record > at and string.byte(record, at) or 0
+end
+
+-- A record with other ACL ids; without any it has its short form.
+local function with_acls(record, access, default)
+    local tier = tier_of(record)
+    local ids = access + default > 0 and struct.pack('>I4I4', access, default) or ''
+    return string.sub(record, 1, 71) .. ids .. (tier > 0 and string.char(tier) or '') .. '\0'
 end
 
 -- The rule that new inodes in a directory inherit, or nil.

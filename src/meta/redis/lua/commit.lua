@@ -1,4 +1,4 @@
--- uses prelude data
+-- uses prelude data seen
 -- Appends slice records to chunks of any files. Each record has its own outcome.
 --   ARGV  most bytes of the volume (0: no limit), then for each record:
 --         inode, chunk index, the 24 bytes of the record, mtime (12 bytes), and how:
@@ -7,6 +7,13 @@
 --   errors ESTALE
 if fenced() then return fail('ESTALE', 'commit') end
 local most = tonumber(ARGV[9])
+
+-- The status changed when the last byte was written, not when it was stored: a time that was told stays.
+local function later(time, attr, at)
+    local sec, known = unpack64(time, 1), unpack64(attr, at + 1)
+    return sec > known or sec == known and u32(time, 8) > u32(attr, at + 8)
+end
+
 local outcomes, pushed = {}, {}
 for at = 10, #ARGV, 5 do
     local ino, index, record, mtime = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
@@ -29,11 +36,12 @@ for at = 10, #ARGV, 5 do
         local key = 'k' .. dec(id) .. '_' .. dec(size)
         local records, pieces = push_at(ino, offset, record)
         if id ~= 0 then pushed[key] = (pushed[key] or (again and 1 or 0)) + pieces end
-        attr = put(put(attr, MTIME, mtime), CTIME, NOW)
+        attr = put(attr, MTIME, mtime)
+        if later(mtime, attr, CTIME) then attr = put(attr, CTIME, mtime) end
         attr = grown(ino, attr, math.max(length_of(attr), offset + length))
         call('SET', 'i' .. ino, attr)
         note('d', ino)
-        outcome = {attr, dec(offset), records}
+        outcome = {seen(ino, attr), dec(offset), records}
     end
     outcomes[#outcomes + 1] = outcome
 end

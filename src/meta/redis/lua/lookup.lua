@@ -1,3 +1,4 @@
+-- uses seen
 -- Finds a name in a directory, and the attributes of the inode behind it.
 --   KEYS   d<parent>   ARGV   name
 --   reply  {entry, attr}: the 9 bytes of the dentry; attr is false where the inode is gone. Nothing where there is no such
@@ -9,4 +10,4 @@ local ino = string.format('%.0f', high * 4294967296 + low)
 if high == 0x7fffffff and low >= 0x10000000 then
     ino = '9223372032' .. string.format('%09d', 828243968 + low - 0x10000000)
 end
-return {entry, redis.call('GET', 'i' .. ino)}
+return {entry, seen(ino, redis.call('GET', 'i' .. ino))}

@@ -1,4 +1,4 @@
--- What only rename needs. Stands behind prelude.lua and trash.lua.
+-- What only rename needs. Stands behind prelude.lua, trash.lua, acl.lua and inode.lua.
 
 -- True when directory `ino` is `ancestor` or lies below it.
 local function below(ino, ancestor)
@@ -28,6 +28,18 @@ local function moved(attr, ino, links_key, from, to)
     call('SET', 'i' .. ino, attr)
     note('a', ino)
     return attr
+end
+
+-- RENAME_WHITEOUT: a character device 0:0 stands where the name was.
+local function leave_whiteout(parent, name, dir, ino, uid, gid)
+    local record = new_record(dir, {
+        kind = 6, mode = 0, umask = 0, uid = uid, gid = gid, rdev = 0, length = 0, parent = parent, links = 1,
+    })
+    call('SET', 'i' .. ino, record)
+    call('HSET', 'd' .. parent, name, string.char(6) .. ino_bytes(ino))
+    count_children(parent, 0, 4096, 1)
+    count_inode()
+    return record
 end
 
 -- A directory in which names changed; `links`: sub-directories more or fewer.

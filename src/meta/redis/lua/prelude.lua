@@ -6,6 +6,7 @@
 local call = redis.call
 local SID, NOW_SEC, NOW_NSEC = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local DIR_STATS = string.find(ARGV[8], 'd', 1, true) ~= nil
+local SKIP_DIR_MTIME = tonumber(string.match(ARGV[8], 't(%d+)') or 0) / 1000
 local TRASH = '9223372032828243968'
 local FILE, DIRECTORY, SYMLINK = 1, 2, 3
 local notes = {}
@@ -83,6 +84,12 @@ local function parent_of(record)
     return ino_at(record, PARENT + 1)
 end
 
+-- True for what was removed: it lies in an hour's folder.
+local function lies_in_trash(record)
+    local parent = parent_of(record)
+    return is_trash(parent) and parent ~= TRASH
+end
+
 local function has_flag(record, flag)
     return math.floor(string.byte(record, 1) / flag) % 2 == 1
 end
@@ -93,6 +100,18 @@ local function locked_by_flags(record)
     return has_flag(record, IMMUTABLE) or has_flag(record, APPEND)
 end
 
+-- A mode after a write by somebody who may not keep what it grants: no suid, and no sgid on a program.
+local function harmless(mode)
+    mode = bit.band(mode, bit.bnot(2048))
+    if bit.band(mode, 8) ~= 0 then mode = bit.band(mode, bit.bnot(1024)) end
+    return mode
+end
+
+-- The same for a file's record.
+local function disarmed(record)
+    return put(record, MODE, struct.pack('>I2', FILE * 4096 + harmless(mode_of(record))))
+end
+
 local NOW = pack64(NOW_SEC) .. struct.pack('>I4', NOW_NSEC)
 
 local function align4k(length)
@@ -100,10 +119,12 @@ local function align4k(length)
     return math.ceil(length / 4096) * 4096
 end
 
--- A parent with the times of a change in it: always when forced, else when its last one is 100 ms ago.
+-- A parent with the times of a change in it; unless forced not where its last one is as young as the mount wants to skip.
 local function touched(parent, forced)
-    local age = NOW_SEC - unpack64(parent, MTIME + 1) + (NOW_NSEC - u32(parent, MTIME + 8)) / 1e9
-    if not forced and age < 0.1 and age >= 0 then return parent, false end
+    if SKIP_DIR_MTIME > 0 and not forced then
+        local age = NOW_SEC - unpack64(parent, MTIME + 1) + (NOW_NSEC - u32(parent, MTIME + 8)) / 1e9
+        if age < SKIP_DIR_MTIME and age >= 0 then return parent, false end
+    end
     return put(put(parent, MTIME, NOW), CTIME, NOW), true
 end
 
@@ -146,15 +167,18 @@ local function finish(reply)
     return reply
 end
 
+-- A new directory has nothing in it.
+local function begin_statistics(dir)
+    for _, key in ipairs({'dirDataLength', 'dirUsedSpace', 'dirUsedInodes'}) do call('HSET', key, dir, 0) end
+end
+
 -- Counts a change of a directory's direct children, where the directory has statistics.
 -- A row that is missing is recounted by whoever needs it; one of a directory still empty is begun.
 local function count_children(dir, length, space, inodes)
     if not DIR_STATS then return end
     if call('HEXISTS', 'dirUsedInodes', dir) == 0 then
         if inodes ~= 1 or call('EXISTS', 'd' .. dir) == 1 then return end
-        call('HSET', 'dirDataLength', dir, 0)
-        call('HSET', 'dirUsedSpace', dir, 0)
-        call('HSET', 'dirUsedInodes', dir, 0)
+        begin_statistics(dir)
     end
     if length ~= 0 then call('HINCRBY', 'dirDataLength', dir, dec(length)) end
     if space ~= 0 then call('HINCRBY', 'dirUsedSpace', dir, dec(space)) end

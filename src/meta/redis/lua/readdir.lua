@@ -1,3 +1,4 @@
+-- uses seen
 -- A batch of a directory's entries, with their attributes.
 --   KEYS   d<ino>   ARGV   cursor, how many about, 1 with attributes
 --   reply  {cursor, {name, entry, name, entry, ...}, {attr or false, ...}}
@@ -15,7 +16,7 @@ if ARGV[3] == '1' then
     end
     for from = 1, #keys, 1000 do
         local some = redis.call('MGET', unpack(keys, from, math.min(from + 999, #keys)))
-        for i = 1, #some do attrs[#attrs + 1] = some[i] end
+        for i = 1, #some do attrs[#attrs + 1] = seen(string.sub(keys[from + i - 1], 2), some[i]) end
     end
 end
 return {scan[1], found, attrs}

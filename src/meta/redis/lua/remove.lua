@@ -1,11 +1,11 @@
--- uses prelude trash
+-- uses prelude trash seen
 -- Removes a name: of a file (unlink) or of an empty directory (rmdir).
 --   KEYS  d<parent>, i<parent>, then of the child as the caller knows it: i, d, x, p, s<child>
 --   ARGV  parent, name, child, "rmdir" or "unlink", uid, hour's folder of the trash ('' for none), 1 when the child is open,
 --         1 for an expired folder of the trash
---   reply {child's attr or false, parent's attr, length of data to delete or -1}
+--   reply {child's attr or false, parent's attr, length of data to delete or -1, 1 where the child is gone, child}
 --         or {"known", entry} where the name leads to another inode: nothing was done
---   errors ENOENT ENOTDIR EISDIR ENOTEMPTY EPERM EACCES ESTALE
+--   errors ENOENT ENOTDIR EISDIR ENOTEMPTY EPERM ESTALE
 if fenced() then return fail('ESTALE', 'remove') end
 local parent, name, known, directory = ARGV[9], ARGV[10], ARGV[11], ARGV[12] == 'rmdir'
 local uid, hour, open = tonumber(ARGV[13]), ARGV[14], ARGV[15] == '1'
@@ -21,28 +21,23 @@ if not dir then return fail('ENOENT', ARGV[12]) end
 if type_of(dir) ~= DIRECTORY then return fail('ENOTDIR', ARGV[12]) end
 if parent == TRASH and ARGV[16] ~= '1' or is_trash(parent) and uid ~= 0 then return fail('EPERM', ARGV[12]) end
 if locked_by_flags(dir) then return fail('EPERM', ARGV[12]) end
-if directory and call('HLEN', KEYS[6]) > 0 then return fail('ENOTEMPTY', 'rmdir') end
 if attr then
-    if sticky_forbids(dir, attr, uid) then return fail('EACCES', ARGV[12]) end
-    if not directory and locked_by_flags(attr) then return fail('EPERM', 'unlink') end
+    if sticky_forbids(dir, attr, uid) then return fail('EPERM', ARGV[12]) end
+    if locked_by_flags(attr) then return fail('EPERM', ARGV[12]) end
     if has_flag(attr, SKIP_TRASH) then hour = '' end
 end
+if directory and call('HLEN', KEYS[6]) > 0 then return fail('ENOTEMPTY', 'rmdir') end
 if is_trash(parent) then hour = '' end
 
 call('HDEL', KEYS[3], name)
 note_entry(parent, name)
-local left, delete = false, -1
+local left, delete, gone = false, -1, 1
 if attr then
-    left, delete = drop_link(parent, name, ino, attr, hour, open)
+    left, delete, gone = drop_link(parent, name, ino, attr, hour, open)
 else
     count_children(parent, 0, -4096, -1)
 end
-if directory then
-    for _, key in ipairs({'dirDataLength', 'dirUsedSpace', 'dirUsedInodes', 'dirQuota', 'dirQuotaUsedSpace',
-        'dirQuotaUsedInodes'}) do
-        call('HDEL', key, ino)
-    end
-end
+if directory then forget_directory(ino) end
 if not is_trash(parent) then
     local changed
     dir, changed = touched(dir, directory)
@@ -52,4 +47,4 @@ if not is_trash(parent) then
         note('a', parent)
     end
 end
-return finish({left, dir, delete})
+return finish({seen(ino, left), dir, delete, gone, ino})

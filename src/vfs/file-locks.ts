@@ -1,0 +1,64 @@
+import type { Meta } from "../meta/meta.ts";
+import type { Ino, RangeLock } from "../meta/types.ts";
+import type { LockRequest } from "./file-system.ts";
+
+const EVERYTHING: RangeLock = { type: "unlock", start: 0n, end: (1n << 63n) - 1n, pid: 0 };
+
+/**
+ * Byte range locks of this mount. Those of a process go when it closes any descriptor of the file (flush); those of
+ * an open file when its last descriptor is closed (release), which tells no owner: so which handle they came through is remembered.
+ */
+export class FileLocks {
+  readonly #meta: Pick<Meta, "setlk">;
+  /** Handles that each owner has taken locks through. */
+  readonly #owners = new Map<Ino, Map<bigint, Set<bigint>>>();
+  /** A process before took locks on these; whose they are nobody here knows. */
+  readonly #inherited = new Set<Ino>();
+
+  constructor(meta: Pick<Meta, "setlk">) {
+    this.#meta = meta;
+  }
+
+  inherit(inodes: readonly Ino[]): void {
+    for (const ino of inodes) this.#inherited.add(ino);
+  }
+
+  async set(ino: Ino, fh: bigint, { owner, lock, wait }: LockRequest): Promise<void> {
+    if (lock.type !== "unlock") this.#remember(ino, fh, owner);
+    await this.#meta.setlk(ino, owner, lock, wait);
+  }
+
+  /** True when a flush by `owner` has locks to drop. */
+  hasOwner(ino: Ino, owner: bigint): boolean {
+    return this.#owners.get(ino)?.has(owner) === true || this.#inherited.has(ino);
+  }
+
+  /** True when the release of a handle has locks to drop. */
+  hasHandle(ino: Ino, fh: bigint): boolean {
+    const owners = this.#owners.get(ino);
+    return owners !== undefined && [...owners.values()].some((handles) => handles.has(fh));
+  }
+
+  async dropOwner(ino: Ino, owner: bigint): Promise<void> {
+    this.#forget(ino, owner);
+    await this.#meta.setlk(ino, owner, EVERYTHING);
+  }
+
+  async dropHandle(ino: Ino, fh: bigint): Promise<void> {
+    for (const [owner, handles] of this.#owners.get(ino) ?? []) {
+      if (handles.delete(fh) && handles.size === 0) await this.dropOwner(ino, owner);
+    }
+  }
+
+  #remember(ino: Ino, fh: bigint, owner: bigint): void {
+    const owners = this.#owners.get(ino) ?? new Map<bigint, Set<bigint>>();
+    this.#owners.set(ino, owners);
+    owners.set(owner, (owners.get(owner) ?? new Set()).add(fh));
+  }
+
+  #forget(ino: Ino, owner: bigint): void {
+    const owners = this.#owners.get(ino);
+    owners?.delete(owner);
+    if (owners?.size === 0) this.#owners.delete(ino);
+  }
+}
