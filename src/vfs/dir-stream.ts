@@ -59,6 +59,8 @@ export class DirStream {
   readonly #parts: VfsParts;
   readonly #ino: Ino;
   #listing: Listing | undefined;
+  /** So many names it had when the reader began: what is made meanwhile must not keep him from coming to an end. */
+  #listed = 0;
   /** So many of its names were looked at for missing attributes. */
   #aheadUntil = 0;
   /** Where batches begin: number of the first entry and cursor. */
@@ -103,6 +105,7 @@ export class DirStream {
   #rewind(): void {
     const { names } = this.#parts.known;
     this.#listing = names.listing(this.#ino);
+    this.#listed = this.#listing?.names.length ?? 0;
     this.#aheadUntil = 0;
     this.#starts = [FIRST];
     this.#seen.clear();
@@ -152,7 +155,7 @@ export class DirStream {
   }
 
   #emitKnown({ names }: Listing, number: number, { plus, emit }: Reading): void {
-    for (let at = number; at - DOTS < names.length; at++) {
+    for (let at = number; at - DOTS < this.#listed; at++) {
       const record = names[at - DOTS];
       if (record === undefined || record.ino === 0n) continue;
       const told = {

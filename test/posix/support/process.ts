@@ -28,6 +28,8 @@ export type TestProcess = Calls & AsyncDisposable & { readonly pid: number };
 
 const PROGRAM = fileURLToPath(new URL("calls.py", import.meta.url));
 
+const alive = new Set<Lines>();
+
 /** Forks the others. One a test file, started when it is needed first. */
 let starter: Promise<Starter> | undefined;
 
@@ -43,11 +45,12 @@ export async function startProcess(who: Credentials = ROOT): Promise<TestProcess
   const connection = connect(socket);
   await once(connection, "connect");
   const line = new Lines(connection);
+  alive.add(line);
   const { uid, gid, groups = [], umask = 0o022 } = who;
   const pid = (await line.ask({ uid, gid, groups, umask })) as number;
   return new Proxy({} as TestProcess, {
     get(_target, name) {
-      if (name === Symbol.asyncDispose) return () => line.end();
+      if (name === Symbol.asyncDispose) return () => line.end().finally(() => alive.delete(line));
       if (name === "pid") return pid;
       if (typeof name !== "string" || name === "then") return undefined;
       return (...args: unknown[]) => line.call(name, args);
@@ -55,8 +58,9 @@ export async function startProcess(who: Credentials = ROOT): Promise<TestProcess
   });
 }
 
-/** Ends what forks processes; those that are there still end with their connections. */
+/** Ends what forks processes, and those of rules that gave up. */
 export async function endProcesses(): Promise<void> {
+  for (const line of alive) await line.end();
   const started = await starter;
   starter = undefined;
   if (started === undefined) return;
