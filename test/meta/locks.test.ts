@@ -135,6 +135,46 @@ test("a wait that is interrupted is EINTR and leaves no lock", async () => {
   interrupt.abort();
   await assert.rejects(waiting, { code: "EINTR" });
   assert.deepEqual(await volume.redis.hkeys("lockp7"), [`${meta.sid}_0000000000000001`]);
+  assert.equal(await volume.redis.exists("waiting"), 0);
+});
+
+test("who closes a circle of waiters on several mounts is told EDEADLK", async () => {
+  await using volume = await makeVolume();
+  const { meta: one } = await volume.open();
+  const { meta: two } = await volume.open();
+  const signal = AbortSignal.timeout(10_000);
+  const everything = range("write", 0n, 99n);
+  await one.setlk(7n, 1n, everything);
+  await two.setlk(8n, 2n, everything);
+  await one.setlk(9n, 3n, everything);
+  const first = two.setlk(7n, 2n, everything, signal);
+  const second = one.setlk(8n, 3n, everything, signal);
+  while ((await volume.redis.hlen("waiting")) < 2) await new Promise(setImmediate);
+  await assert.rejects(one.setlk(9n, 1n, everything, signal), { code: "EDEADLK" });
+  await one.setlk(7n, 1n, range("unlock", 0n, 99n));
+  await first;
+  await two.setlk(8n, 2n, range("unlock", 0n, 99n));
+  await second;
+  assert.equal(await volume.redis.exists("waiting"), 0);
+});
+
+test("who waits no longer closes no circle", async () => {
+  await using volume = await makeVolume();
+  const { meta } = await volume.open();
+  const everything = range("write", 0n, 99n);
+  await meta.setlk(7n, 1n, everything);
+  await meta.setlk(8n, 2n, everything);
+  // Owner 2 waited for inode 6, which owner 1 holds no more.
+  const record = "00000001000004d200000000000000000000000000000063";
+  await volume.redis.hset(
+    "waiting",
+    `${meta.sid}_0000000000000002`,
+    Buffer.concat([Buffer.from("6"), Buffer.from(record, "hex")]),
+  );
+  const waiting = meta.setlk(8n, 1n, everything, AbortSignal.timeout(10_000));
+  while ((await volume.redis.zcard("waiters")) === 0) await new Promise(setImmediate);
+  await meta.setlk(8n, 2n, range("unlock", 0n, 99n));
+  await waiting;
 });
 
 test("closing a mount frees its locks", async () => {

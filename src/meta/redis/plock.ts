@@ -20,13 +20,13 @@ export interface SetlkRequest {
   readonly wait?: AbortSignal | undefined;
 }
 
-/** @throws FsError EAGAIN, EINTR */
+/** @throws FsError EAGAIN, EINTR, EDEADLK */
 export async function setlk(context: MetaContext, ino: Ino, request: SetlkRequest): Promise<void> {
   const { owner, lock, wait } = request;
   const attempt = async (): Promise<string | undefined> => {
     const reply = await context.answers.change(
       "plock",
-      [`lockp${ino}`, `locked${context.sid}`, "waiters"],
+      [`lockp${ino}`, `locked${context.sid}`, "waiters", "waiting"],
       [
         ino.toString(),
         ownerField(context.sid, owner),
@@ -39,9 +39,27 @@ export async function setlk(context: MetaContext, ino: Ino, request: SetlkReques
   const heard =
     wait === undefined
       ? await attempt()
-      : await context.lockWaits.until(ino, attempt, { signal: wait, trust: context.trust });
+      : await waiting(context, ownerField(context.sid, owner), () =>
+          context.lockWaits.until(ino, attempt, { signal: wait, trust: context.trust }),
+        );
   if (heard === undefined) throw new FsError("EAGAIN", "setlk");
   if (lock.type !== "unlock") await context.heard(heard);
+}
+
+/** Who gives up is no longer part of a circle of owners that wait for each other. */
+async function waiting<T>(
+  { answers, client }: MetaContext,
+  owner: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof FsError && error.code === "EINTR") {
+      await answers.ask("setlk", async () => client.hdel("waiting", owner));
+    }
+    throw error;
+  }
 }
 
 /** The first lock in the way of `lock`; a lock of another session has no pid here. */

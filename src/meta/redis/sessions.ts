@@ -120,7 +120,7 @@ export async function endSession(
 ): Promise<void> {
   let left: number;
   do {
-    const keys = [`locked${sid}`, "waiters", "allSessions"];
+    const keys = [`locked${sid}`, "waiters", "allSessions", "waiting"];
     const args = [sid.toString(), LOCKS_AT_ONCE, dead ? 1 : 0];
     left = integer(await answers.change("endlocks", keys, args));
   } while (left > 0);

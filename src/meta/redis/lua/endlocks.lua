@@ -1,6 +1,6 @@
 -- uses prelude
 -- Drops the locks of a session that ends, its own or a dead one's, and wakes those who wait for them.
---   KEYS  locked<sid>, waiters, allSessions      ARGV  session, most hashes to look at, 1 for a dead session
+--   KEYS  locked<sid>, waiters, allSessions, waiting      ARGV  session, most hashes to look at, 1 for a dead session
 --   reply how many hashes are left; -1 where the session is alive after all      errors ESTALE
 if fenced() then return fail('ESTALE', 'endlocks') end
 local sid = ARGV[9]
@@ -17,6 +17,9 @@ for _, key in ipairs(call('SRANDMEMBER', KEYS[3], ARGV[10])) do
     call('SREM', KEYS[3], key)
     local ino = string.match(key, 'lock[fp](%d+)$')
     if dropped and ino and call('ZREM', KEYS[4], ino) == 1 then note('l', ino) end
+end
+for _, owner in ipairs(call('HKEYS', KEYS[6])) do
+    if string.sub(owner, 1, #sid + 1) == sid .. '_' then call('HDEL', KEYS[6], owner) end
 end
 announce()
 return call('SCARD', KEYS[3])

@@ -1,17 +1,10 @@
--- uses prelude locks
+-- uses prelude locks ranges
 -- Takes or drops a byte range. A record is type (0 read, 1 write, 2 drops) u32, pid u32, start and end (inclusive)
 -- u64; an owner's are sorted, apart, and joined where neighbours have one type.
---   KEYS  lockp<ino>, locked<sid>, waiters      ARGV  inode, owner field, record, 1 when the caller will wait
---   reply the newest notice's id when it is done, 0 when another owner is in the way      errors ESTALE
+--   KEYS  lockp<ino>, locked<sid>, waiters, waiting      ARGV  inode, owner field, record, 1 when the caller will wait
+--   reply the newest notice's id when it is done, 0 when another owner is in the way      errors EDEADLK ESTALE
 if fenced() then return fail('ESTALE', 'plock') end
-local ino, owner = ARGV[9], ARGV[10]
-
--- Positions stay eight bytes, for they reach 2^63 - 1; text compares by the server's locale, so not as text.
-local function before(a, b)
-    local a_high, a_low = struct.unpack('>I4I4', a)
-    local b_high, b_low = struct.unpack('>I4I4', b)
-    return a_high < b_high or a_high == b_high and a_low < b_low
-end
+local ino, owner, wait = ARGV[9], ARGV[10], ARGV[12] == '1'
 
 local function beside(position, step)
     local high, low = struct.unpack('>I4I4', position)
@@ -21,31 +14,24 @@ local function beside(position, step)
     return struct.pack('>I4I4', high, low)
 end
 
-local function parse(text)
-    local records = {}
-    for at = 1, #text - 23, 24 do
-        local kind, pid = struct.unpack('>I4I4', text, at)
-        local first, last = string.sub(text, at + 8, at + 15), string.sub(text, at + 16, at + 23)
-        records[#records + 1] = {kind = kind, pid = pid, first = first, last = last}
-    end
-    return records
-end
-
 local new = parse(ARGV[11])[1]
 local held, own = call('HGETALL', KEYS[3]), ''
 for i = 1, #held, 2 do
-    if held[i] == owner then
-        own = held[i + 1]
-    elseif new.kind ~= 2 then
-        for _, other in ipairs(parse(held[i + 1])) do
-            local apart = before(other.last, new.first) or before(new.last, other.first)
-            if not apart and (other.kind ~= 0 or new.kind ~= 0) then
-                if ARGV[12] == '1' then call('ZADD', KEYS[5], ARGV[5], ino) end
-                return 0
-            end
-        end
-    end
+    if held[i] == owner then own = held[i + 1] end
 end
+local others = new.kind == 2 and {} or blockers(held, owner, new)
+if #others > 0 then
+    if wait and wait_for(owner, others) then
+        call('HDEL', KEYS[6], owner)
+        return fail('EDEADLK', 'plock')
+    end
+    if wait then
+        call('ZADD', KEYS[5], ARGV[5], ino)
+        call('HSET', KEYS[6], owner, ino .. ARGV[11])
+    end
+    return 0
+end
+if wait then call('HDEL', KEYS[6], owner) end
 
 local parts, right = {}, {}
 for _, old in ipairs(parse(own)) do
