@@ -6,6 +6,9 @@ import type { Ino, Slice } from "../meta/types.ts";
 /**
  * Merged views of chunks, as they are committed. Dropped when the file is known to have changed; a record of our own is put
  * on top where the server's count of records says that nobody else pushed one in between.
+ *
+ * What is committed leaves the pending slices in the turn in which it comes into a view: who wants to see both looks at the
+ * pending slices while he is shown the view, not later.
  */
 
 interface View {
@@ -15,14 +18,22 @@ interface View {
 }
 
 interface Load {
-  readonly promise: Promise<void>;
+  readonly waiting: Waiting[];
+  /** Something was changed since it began. */
   stale: boolean;
+  /** What the chunk has at least, with the records of ours that were pushed since it began. */
+  pushed: number;
+}
+
+interface Waiting {
+  show(view: View, load: Load): void;
+  fail(error: unknown): void;
 }
 
 const VIEWS_MAX = 20_000;
 /** A view of more pieces is loaded anew rather than copied with each record. */
 const PIECES_MAX = 2000;
-/** So often a load may be overtaken by a change before its result is used all the same. */
+/** So often a load may be overtaken by changes of others before its result is used all the same. */
 const OVERTAKEN_MAX = 10;
 
 export class ChunkViews {
@@ -46,20 +57,22 @@ export class ChunkViews {
     this.#onRead = onRead;
   }
 
-  /** The view if it is in memory. */
-  known(ino: Ino, chunkIndex: number): readonly Piece[] | undefined {
-    return this.#views.get(keyOf(ino, chunkIndex))?.pieces;
-  }
-
   /** A view; not older than this call. */
   get(ino: Ino, chunkIndex: number): Maybe<readonly Piece[]> {
-    return this.known(ino, chunkIndex) ?? this.#get(ino, chunkIndex);
+    return this.look(ino, chunkIndex, (pieces) => pieces);
+  }
+
+  /** Shows a view, not older than this call; in the turn in which it comes, so that it has all that is pending no more. */
+  look<T>(ino: Ino, chunkIndex: number, see: (pieces: readonly Piece[]) => Maybe<T>): Maybe<T> {
+    const known = this.#views.get(keyOf(ino, chunkIndex));
+    return known === undefined ? this.#lookLater(ino, chunkIndex, see) : see(known.pieces);
   }
 
   /** A record of ours was pushed; `records`: how many the chunk has now. */
   committed(ino: Ino, chunkIndex: number, record: Slice, records: number): void {
     const key = keyOf(ino, chunkIndex);
-    this.#overtake(key);
+    const load = this.#loads.get(key);
+    if (load !== undefined) load.pushed = records;
     const view = this.#views.get(key);
     if (view === undefined) return;
     if (view.records + 1 !== records || view.pieces.length > PIECES_MAX) this.#views.delete(key);
@@ -81,38 +94,65 @@ export class ChunkViews {
     this.#overtake(key);
   }
 
-  async #get(ino: Ino, chunkIndex: number): Promise<readonly Piece[]> {
-    const key = keyOf(ino, chunkIndex);
-    for (let overtaken = 0; ; overtaken++) {
-      const load = this.#loads.get(key) ?? this.#load(ino, chunkIndex, key);
-      await load.promise;
-      const view = this.#views.get(key);
-      if (view !== undefined) return view.pieces;
-      if (overtaken === OVERTAKEN_MAX) return mergeSlices(await this.#read(ino, chunkIndex));
-    }
+  #lookLater<T>(
+    ino: Ino,
+    chunkIndex: number,
+    see: (pieces: readonly Piece[]) => Maybe<T>,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let overtaken = 0;
+      const wait = (): void => {
+        const load = this.#loads.get(keyOf(ino, chunkIndex)) ?? this.#load(ino, chunkIndex);
+        load.waiting.push({
+          fail: reject,
+          show: (view, { stale, pushed }) => {
+            if (pushed > view.records || (stale && overtaken++ < OVERTAKEN_MAX)) {
+              wait();
+              return;
+            }
+            try {
+              resolve(see(view.pieces));
+            } catch (error) {
+              reject(error as Error);
+            }
+          },
+        });
+      };
+      wait();
+    });
   }
 
-  #load(ino: Ino, chunkIndex: number, key: string): Load {
-    const load: Load = {
-      stale: false,
-      promise: this.#read(ino, chunkIndex)
-        .then((records) => {
-          if (load.stale) return;
-          const view = { pieces: mergeSlices(records), records: records.length };
+  #load(ino: Ino, chunkIndex: number): Load {
+    const key = keyOf(ino, chunkIndex);
+    const load: Load = { waiting: [], stale: false, pushed: 0 };
+    this.#loads.set(key, load);
+    const done = (tell: (waiting: Waiting) => void): void => {
+      if (this.#loads.get(key) === load) this.#loads.delete(key);
+      for (const waiting of load.waiting) tell(waiting);
+    };
+    this.#read(ino, chunkIndex).then(
+      (records) => {
+        const view = { pieces: mergeSlices(records), records: records.length };
+        if (!load.stale && load.pushed <= view.records) {
           this.#views.set(key, view);
           const chunks = this.#chunks.get(ino) ?? new Set();
           this.#chunks.set(ino, chunks.add(chunkIndex));
           this.#onRead(ino, chunkIndex, view);
-        })
-        .finally(() => {
-          if (this.#loads.get(key) === load) this.#loads.delete(key);
-        }),
-    };
-    this.#loads.set(key, load);
+        }
+        done((waiting) => {
+          waiting.show(view, load);
+        });
+      },
+      (error: unknown) => {
+        done((waiting) => {
+          waiting.fail(error);
+        });
+      },
+    );
     return load;
   }
 
-  /** What is being loaded may be older than what is known by now. */
+  /** What is being loaded may be older than what is known by now: who asks from here on has another loaded. */
   #overtake(key: string): void {
     const load = this.#loads.get(key);
     if (load === undefined) return;

@@ -277,23 +277,31 @@ export class DataEngine implements FileData {
   }
 
   #settled(slice: PendingSlice, outcome: CommitOutcome): void {
-    const { ino, chunkIndex, identity, start } = slice;
+    const { ino, start } = slice;
     const writer = this.#writer(ino);
     if ("error" in outcome) {
       writer.settled(slice, outcome.error);
     } else {
       const moved = outcome.offset !== start;
-      if (identity !== undefined && !slice.append) {
-        this.#views.committed(ino, chunkIndex, slice.record(identity), outcome.chunkRecords);
-      } else {
-        this.#views.drop(ino);
-      }
+      this.#pushed(slice, outcome);
       writer.settled(slice, undefined);
       this.#tidy(slice, outcome);
       this.#listener.committed(ino, outcome.attr, moved);
     }
     if (writer.idle && !this.#handles.has(ino)) this.#writers.delete(ino);
     if (this.#spool.used <= this.#dirtyMax) this.#letIn();
+  }
+
+  /** A record came into its chunk; an append that lies over a border into two. */
+  #pushed(slice: PendingSlice, { offset, chunkRecords }: Committed): void {
+    const { ino, identity, length } = slice;
+    const pos = offset % CHUNK_SIZE;
+    if (identity === undefined || pos + length > CHUNK_SIZE) {
+      this.#views.drop(ino);
+    } else {
+      const record = { ...slice.record(identity), pos };
+      this.#views.committed(ino, Math.floor(offset / CHUNK_SIZE), record, chunkRecords);
+    }
   }
 
   /** Many records of a chunk become one; where they are far too many, who writes to the file waits for that. */

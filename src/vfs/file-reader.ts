@@ -91,21 +91,15 @@ export class FileReader implements ReadHandle {
     });
   }
 
-  /** A view that had to be loaded is looked up again, so that it and what is pending are of the same moment. */
   #readChunkOnce(
     index: number,
     from: number,
     to: number,
     whole: boolean,
   ): Maybe<readonly Uint8Array[]> {
-    const view = this.#parts.views.get(this.ino, index);
-    if (view instanceof Promise) {
-      return view.then((loaded) => {
-        const known = this.#parts.views.known(this.ino, index);
-        return this.#readView(known ?? loaded, index, { from, to, whole });
-      });
-    }
-    return this.#readView(view, index, { from, to, whole });
+    return this.#parts.views.look(this.ino, index, (view) =>
+      this.#readView(view, index, { from, to, whole }),
+    );
   }
 
   #readView(
