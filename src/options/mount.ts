@@ -1,5 +1,15 @@
 import { cacheTable } from "./cache.ts";
-import { bandwidth, choice, count, duration, onOff, owner, rsaPassphrase, size, text } from "./specs.ts";
+import {
+  bandwidth,
+  choice,
+  count,
+  duration,
+  onOff,
+  owner,
+  rsaPassphrase,
+  size,
+  text,
+} from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { MIB, parseCount, parseMode } from "./values.ts";
 

@@ -113,7 +113,7 @@ export class ChunkViews {
             try {
               resolve(see(view.pieces));
             } catch (error) {
-              reject(error as Error);
+              reject(error);
             }
           },
         });
@@ -126,7 +126,7 @@ export class ChunkViews {
     const key = keyOf(ino, chunkIndex);
     const load: Load = { waiting: [], stale: false, pushed: 0 };
     this.#loads.set(key, load);
-    const done = (tell: (waiting: Waiting) => void): void => {
+    const settle = (tell: (waiting: Waiting) => void): void => {
       if (this.#loads.get(key) === load) this.#loads.delete(key);
       for (const waiting of load.waiting) tell(waiting);
     };
@@ -139,12 +139,12 @@ export class ChunkViews {
           this.#chunks.set(ino, chunks.add(chunkIndex));
           this.#onRead(ino, chunkIndex, view);
         }
-        done((waiting) => {
+        settle((waiting) => {
           waiting.show(view, load);
         });
       },
       (error: unknown) => {
-        done((waiting) => {
+        settle((waiting) => {
           waiting.fail(error);
         });
       },

@@ -63,12 +63,12 @@ test("who looks while others change a file without end is shown a state of it", 
   const server = new Server();
   const views = new ChunkViews(server.read);
   server.records.push(RECORD);
-  let shown = false;
+  const progress = { shown: false };
   const seen = Promise.resolve(views.get(1n, 0)).then((pieces) => {
-    shown = true;
+    progress.shown = true;
     return pieces;
   });
-  while (!shown) {
+  while (!progress.shown) {
     views.drop(1n);
     server.letGo();
     await turns(10);
