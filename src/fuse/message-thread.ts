@@ -16,7 +16,7 @@ export interface Batch {
 export class MessageThread {
   readonly #fd: number;
   readonly #written: (tokens: readonly PendingToken[]) => void;
-  #worker: Worker | undefined;
+  readonly #worker: Worker;
   #messages: Uint8Array[] = [];
   #tokens: PendingToken[] = [];
   readonly #underWay = new Map<number, PendingToken[]>();
@@ -26,6 +26,7 @@ export class MessageThread {
   constructor(fd: number, written: (tokens: readonly PendingToken[]) => void) {
     this.#fd = fd;
     this.#written = written;
+    this.#worker = this.#start();
   }
 
   /** Messages of one turn of the event loop travel together. */
@@ -40,7 +41,7 @@ export class MessageThread {
   }
 
   async close(): Promise<void> {
-    await this.#worker?.terminate();
+    await this.#worker.terminate();
   }
 
   #send(): void {
@@ -49,7 +50,7 @@ export class MessageThread {
     const batch: Batch = { number, messages: this.#messages };
     this.#tokens = [];
     this.#messages = [];
-    (this.#worker ??= this.#start()).postMessage(batch);
+    this.#worker.postMessage(batch);
   }
 
   #start(): Worker {
