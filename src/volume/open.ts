@@ -25,6 +25,9 @@ import type { JobOptions } from "./progress.ts";
 import { openStore } from "./open-store.ts";
 import { followLimits, storageSettings } from "./storage-settings.ts";
 
+/** How long an operation waits for metadata, for each try that it may make. */
+const PATIENCE_A_TRY_MS = 3000;
+
 /** How a volume is opened for a mount. */
 export interface OpenVolumeOptions {
   /** As other clients see it in `status`. */
@@ -84,6 +87,7 @@ export async function openVolume(
       ...{ mountpoint: options.mountpoint, readOnly: options.readOnly, ...options.after },
       ...{ noBgjob: values["no-bgjob"], heartbeatMs: values.heartbeat },
       skipDirMtimeMs: values["skip-dir-mtime"],
+      patienceMs: PATIENCE_A_TRY_MS * Math.max(values["io-retries"], 1),
     },
     listenerOf(parts, options),
   );

@@ -16,12 +16,14 @@ import { callScript, pause, Unanswered } from "./scripts.ts";
 /** Changes under way at once; more wait for a slot. */
 const SLOTS = 128;
 /** How long an operation waits for a server that does not answer, in milliseconds. */
-const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 30_000;
 
 /** What scripts of a session need besides their own keys and arguments. */
 export interface ChangeContext {
   readonly sid: bigint;
   readonly channel: string;
+  /** How long an operation waits for a server that does not answer. */
+  readonly patienceMs: number;
   /** Letters the prelude knows: `d` directory statistics, `g` others may have a removed file open, `t` and milliseconds. */
   readonly options: () => string;
   /** Called when the fence is not ours: perhaps the session was ended by somebody. */
@@ -42,11 +44,13 @@ export class Answers {
   #next = 1;
   /** Begins the names of changes that have no number: never those of an earlier process. */
   readonly #unnamed = `${randomBytes(6).toString("base64")}-`;
+  readonly #patienceMs: number;
   #closed = false;
 
   constructor(client: Redis, context: ChangeContext) {
     this.#client = client;
     this.#context = context;
+    this.#patienceMs = context.patienceMs;
     this.#ready = this.#takeOver();
     this.#ready.catch(() => undefined);
     client.on("close", () => {
@@ -113,7 +117,7 @@ export class Answers {
 
   /** Runs a script or command that changes nothing, again until it is answered. */
   async ask<T>(action: string, work: () => Promise<T>): Promise<T> {
-    const end = Date.now() + PATIENCE_MS;
+    const end = Date.now() + this.#patienceMs;
     for (let attempt = 0; ; attempt++) {
       try {
         return await work();
@@ -132,7 +136,7 @@ export class Answers {
     const { sid, channel, options } = this.#context;
     const allKeys = [`answers${sid}`, "notices", ...keys];
     const now = wallClock();
-    const end = Date.now() + PATIENCE_MS;
+    const end = Date.now() + this.#patienceMs;
     for (let attempt = 0; ; attempt++) {
       try {
         if (this.#kept.size > 0 || attempt > 0) {

@@ -13,6 +13,8 @@ export interface MetaAddress {
 }
 
 const DEFAULT_PORT = 6379;
+/** A connection that says nothing to a question for so long leads nowhere. */
+export const SILENCE_MS = 10_000;
 
 /** @throws Error in one sentence when the URL is not one */
 export function parseMetaUrl(text: string): MetaAddress {
@@ -59,6 +61,7 @@ export async function connectRedis(address: MetaAddress, extra: RedisOptions = {
     protocol: 2,
     lazyConnect: true,
     connectTimeout: 5000,
+    socketTimeout: SILENCE_MS,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,

@@ -6,7 +6,7 @@ import { parseFormat, type Format } from "../format.ts";
 import type { Meta, MetaListener } from "../meta.ts";
 import { OpenFiles } from "../open-files.ts";
 import { revealSecrets } from "../secrets.ts";
-import { Answers } from "./answers.ts";
+import { Answers, PATIENCE_MS } from "./answers.ts";
 import { hourlyJobs } from "./cleanup.ts";
 import type { MetaContext } from "./context.ts";
 import { Counters } from "./counters.ts";
@@ -97,6 +97,7 @@ export class OpenVolume {
     const answers = new Answers(client, {
       sid,
       channel,
+      patienceMs: this.#options.patienceMs ?? PATIENCE_MS,
       options: () =>
         (this.#format.DirStats ? "d" : "") + (this.#companions > 0 ? "g" : "") + skipDirMtime,
       fenced: () => {

@@ -2,7 +2,8 @@ import type { Redis } from "ioredis";
 import type { Format } from "../format.ts";
 import type { Meta, MetaListener } from "../meta.ts";
 import { refusalForWriting, requireCompatible } from "../version-gate.ts";
-import { connectRedis, parseMetaUrl } from "./connect.ts";
+import { PATIENCE_MS } from "./answers.ts";
+import { connectRedis, parseMetaUrl, SILENCE_MS } from "./connect.ts";
 import { gatesInUse, loadFormat } from "./format-store.ts";
 import { OpenVolume } from "./open-volume.ts";
 
@@ -20,6 +21,8 @@ export interface MetaOptions {
   readonly skipDirMtimeMs?: number | undefined;
   /** Between two heartbeats, 12 s when absent; all clients of a volume should have the same. */
   readonly heartbeatMs?: number | undefined;
+  /** How long an operation waits for a server that does not answer, 30 s when absent. */
+  readonly patienceMs?: number | undefined;
   /** The last notice that the process before had seen (`Meta.lastNotice`); what it kept is still good then. */
   readonly lastNotice?: string | undefined;
 }
@@ -30,13 +33,16 @@ export async function openRedis(url: string): Promise<Redis> {
 }
 
 /**
- * The settings of a volume, with a connection that the caller closes.
+ * The settings of a volume, with a connection that the caller closes; it is given up when it says nothing for `silenceMs`.
  *
  * @throws Error in one sentence: no server, wrong password, no volume
  */
-export async function openFormat(url: string): Promise<{ format: Format; client: Redis }> {
+export async function openFormat(
+  url: string,
+  silenceMs = SILENCE_MS,
+): Promise<{ format: Format; client: Redis }> {
   const address = parseMetaUrl(url);
-  const client = await connectRedis(address);
+  const client = await connectRedis(address, { socketTimeout: silenceMs });
   try {
     const format = await loadFormat(client);
     if (format !== undefined) return { format, client };
@@ -59,7 +65,8 @@ export async function openMeta(
   options: MetaOptions,
   listener: MetaListener,
 ): Promise<Meta> {
-  const { format, client } = await openFormat(url);
+  const silenceMs = Math.min(options.patienceMs ?? PATIENCE_MS, SILENCE_MS);
+  const { format, client } = await openFormat(url, silenceMs);
   let subscriber: Redis | undefined;
   try {
     requireCompatible(format);
