@@ -56,15 +56,18 @@ function find(parts: VfsParts, parent: Ino, name: Buffer): Maybe<KnownEntry | Ab
 
 /**
  * The kernel takes a failure for the end of a name, and of whatever is mounted there or below. So while the server does
- * not answer a name is left as it was, with no lifetime: who wants to know more asks, and hears that it failed.
+ * not answer a name is left as it was, with no lifetime: who wants to know more asks, and hears that it failed. Of a name
+ * that changed the caller is told that he was interrupted: of all errors this one leaves it alone.
  */
 async function askOrKeep(parts: VfsParts, parent: Ino, name: Buffer): Promise<KnownEntry | Absent> {
   try {
     return await ask(parts, parent, name);
   } catch (error) {
+    if (!(error instanceof FsError) || error.code !== "EIO") throw error;
     const last = parts.known.lastKnown(parent, name);
-    if (last === undefined || !(error instanceof FsError) || error.code !== "EIO") throw error;
-    return entryOut(parts, last, { entry: 0, attr: 0 });
+    if (last !== undefined) return entryOut(parts, last, { entry: 0, attr: 0 });
+    if ((parts.known.lastEntry(parent, name) ?? 0n) === 0n) throw error;
+    throw new FsError("EINTR", "lookup", { cause: error });
   }
 }
 
