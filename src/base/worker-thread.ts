@@ -31,7 +31,7 @@ interface UnderWay<Answer> {
 
 export class WorkerThread<Job, Answer> {
   readonly #program: URL;
-  readonly #settings: unknown;
+  #settings: unknown;
   readonly #jobs = new Map<number, UnderWay<Answer>>();
   #worker: Worker;
   #number = 0;
@@ -56,6 +56,12 @@ export class WorkerThread<Job, Answer> {
       this.#jobs.set(number, { resolve, reject });
       this.#worker.postMessage({ number, job } satisfies JobMessage<Job>);
     });
+  }
+
+  /** A thread that replaces this one begins with `settings`; this one is told by `job`. */
+  renew(settings: unknown, job: Job): Promise<Answer> {
+    this.#settings = settings;
+    return this.run(job);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { retry } from "../base/retry.ts";
-import { createStorage, type StorageSettings } from "../object/create.ts";
+import type { StorageSettings } from "../object/create.ts";
+import { ReplaceableStorage } from "../object/replaceable.ts";
 import { failure, ObjectMissing, type ByteRange, type ObjectStorage } from "../object/storage.ts";
 import { codecOf, type Codec } from "./codec.ts";
 import { readPlaces } from "./spool.ts";
@@ -24,6 +25,12 @@ export type BlockJob =
     }
   | { readonly kind: "delete"; readonly key: string };
 
+/** Tells another thread that objects lie elsewhere, or are asked for with other keys. Holds secrets. */
+export interface StorageChange {
+  readonly kind: "storage";
+  readonly storage: StorageSettings;
+}
+
 /** What a thread needs to do jobs. Holds secrets. */
 export interface JobSettings {
   readonly storage: StorageSettings;
@@ -39,22 +46,28 @@ export interface JobSettings {
 /** Does jobs; nothing is queued here. */
 export interface JobRunner {
   run(job: BlockJob): Promise<void>;
+  /**
+   * Works with this storage from now on; jobs under way try again there.
+   *
+   * @throws Error in one sentence; the storage stays what it was then
+   */
+  useStorage(storage: StorageSettings): Promise<void>;
   close(): Promise<void>;
 }
 
 const BUFFERS_KEPT = 3;
 
 export class BlockJobs implements JobRunner {
-  readonly #storage: ObjectStorage;
+  readonly #storage: ReplaceableStorage;
   readonly #codec: Codec;
   readonly #settings: JobSettings;
   readonly #buffers: Buffer[] = [];
 
   static async open(settings: JobSettings): Promise<BlockJobs> {
-    return new BlockJobs(await createStorage(settings.storage), settings);
+    return new BlockJobs(await ReplaceableStorage.open(settings.storage), settings);
   }
 
-  private constructor(storage: ObjectStorage, settings: JobSettings) {
+  private constructor(storage: ReplaceableStorage, settings: JobSettings) {
     this.#storage = storage;
     this.#codec = codecOf(settings.compression);
     this.#settings = settings;
@@ -67,7 +80,7 @@ export class BlockJobs implements JobRunner {
 
   /** The file that holds a block's plain bytes, where that is a file of this machine. */
   localPath(key: string): string | undefined {
-    return this.#codec.name === "none" ? this.#storage.localPath?.(key) : undefined;
+    return this.#codec.name === "none" ? this.#storage.localPath(key) : undefined;
   }
 
   run(job: BlockJob): Promise<void> {
@@ -77,8 +90,12 @@ export class BlockJobs implements JobRunner {
       case "get":
         return this.#get(job);
       default:
-        return this.#try(() => this.#storage.delete(job.key));
+        return this.#try((storage) => storage.delete(job.key));
     }
+  }
+
+  useStorage(storage: StorageSettings): Promise<void> {
+    return this.#storage.replace(storage);
   }
 
   close(): Promise<void> {
@@ -91,7 +108,7 @@ export class BlockJobs implements JobRunner {
     try {
       const parts = await this.#codec.encode([data]);
       const { putTimeoutMs: timeoutMs } = this.#settings;
-      await this.#try(() => this.#storage.put(key, parts, { timeoutMs }));
+      await this.#try((storage) => storage.put(key, parts, { timeoutMs }));
     } finally {
       if (taken !== undefined && this.#buffers.length < BUFFERS_KEPT) this.#buffers.push(taken);
     }
@@ -112,10 +129,10 @@ export class BlockJobs implements JobRunner {
 
   async #get({ key, into, range }: BlockJob & { kind: "get" }): Promise<void> {
     const { getTimeoutMs: timeoutMs } = this.#settings;
-    await this.#try(async () => {
+    await this.#try(async (storage) => {
       const plain = this.#codec.name === "none";
       const stored = plain ? into : Buffer.allocUnsafe(this.#codec.bound(into.length));
-      const length = await this.#storage.get(key, stored, range, { timeoutMs });
+      const length = await storage.get(key, stored, range, { timeoutMs });
       if (!plain) await this.#decode(key, stored.subarray(0, length), into);
       else if (length !== into.length) {
         throw new Error(`Object "${key}" gave ${length} bytes, expected ${into.length}`);
@@ -131,14 +148,14 @@ export class BlockJobs implements JobRunner {
     }
   }
 
-  #try(work: () => Promise<void>): Promise<void> {
+  #try(request: (storage: ObjectStorage) => Promise<void>): Promise<void> {
     return retry(
       {
         attempts: this.#settings.ioRetries + 1,
         pauseMs: (attempt) => Math.min((attempt - 1) ** 2 * 200, 10_000),
         worthRetrying: (error) => !(error instanceof ObjectMissing),
       },
-      work,
+      () => this.#storage.use(request),
     );
   }
 }

@@ -1,5 +1,5 @@
 import type { ByteRange } from "../object/storage.ts";
-import { BlockJobs, type JobSettings } from "./block-jobs.ts";
+import { BlockJobs, type JobSettings, type StorageChange } from "./block-jobs.ts";
 import { DiskCache, type CacheCounts, type DiskCacheOptions } from "./disk-cache.ts";
 import { readPlaces } from "./spool.ts";
 import { Staging, type PendingUploads, type StagingOptions } from "./staging.ts";
@@ -42,6 +42,7 @@ export type LocalJob =
   | { readonly kind: "holds"; readonly key: string }
   /** Forgets a block that can be had again. */
   | { readonly kind: "evict"; readonly key: string }
+  | StorageChange
   | { readonly kind: "status" }
   | { readonly kind: "drain"; readonly limitMs: number }
   | { readonly kind: "close" };
@@ -104,6 +105,9 @@ export class LocalBlocks {
       case "drain":
         if (job.limitMs > 0) await this.#staging.drain(AbortSignal.timeout(job.limitMs));
         return this.#status();
+      case "storage":
+        await this.#jobs.useStorage(job.storage);
+        return { done: true };
       case "close":
         await this.#staging.close();
         await this.#cache.close();

@@ -1,13 +1,16 @@
 import { WorkerThread } from "../base/worker-thread.ts";
 import { ObjectMissing } from "../object/storage.ts";
-import type { BlockJob, JobRunner, JobSettings } from "./block-jobs.ts";
+import type { StorageSettings } from "../object/create.ts";
+import type { BlockJob, JobRunner, JobSettings, StorageChange } from "./block-jobs.ts";
 
 /** Worker threads that do block jobs, so that the thread that serves the kernel hands over a few words a block. */
 export class WorkerPool implements JobRunner {
-  readonly #threads: readonly WorkerThread<BlockJob, undefined>[];
+  readonly #settings: JobSettings;
+  readonly #threads: readonly WorkerThread<BlockJob | StorageChange, undefined>[];
 
   constructor(settings: JobSettings, threads: number) {
     const program = new URL("block-worker.ts", import.meta.url);
+    this.#settings = settings;
     this.#threads = Array.from({ length: threads }, () => new WorkerThread(program, settings));
   }
 
@@ -19,6 +22,12 @@ export class WorkerPool implements JobRunner {
       const missing = error instanceof Error && error.name === ObjectMissing.name;
       throw missing ? new ObjectMissing(job.key, { cause: error }) : error;
     }
+  }
+
+  async useStorage(storage: StorageSettings): Promise<void> {
+    const settings = { ...this.#settings, storage };
+    const change = { kind: "storage", storage } as const;
+    await Promise.all(this.#threads.map((thread) => thread.renew(settings, change)));
   }
 
   async close(): Promise<void> {

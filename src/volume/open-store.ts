@@ -5,10 +5,23 @@ import { BlockStore, type LocalOptions } from "../chunk/block-store.ts";
 import type { LocalAnswer, LocalJob, LocalSettings } from "../chunk/local-blocks.ts";
 import { WorkerPool } from "../chunk/worker-pool.ts";
 import type { Format } from "../meta/format.ts";
+import type { StorageSettings } from "../object/create.ts";
 import type { MountValues } from "../options/mount.ts";
 import { diskCacheOptions, stagingOptions } from "./cache-settings.ts";
 
 /** The blocks of a volume as a mount uses them: threads, disk cache, staging. */
+
+export interface OpenedStore {
+  readonly store: BlockStore;
+  /**
+   * The volume's objects lie there from now on, or are asked for with other keys: in all threads.
+   *
+   * @throws Error in one sentence; the storage stays what it was then
+   */
+  useStorage(storage: StorageSettings): Promise<void>;
+}
+
+type LocalThread = WorkerThread<LocalJob, LocalAnswer>;
 
 export interface StorePlaces extends Pick<JobSettings, "storage" | "spoolFd"> {
   readonly readOnly: boolean;
@@ -19,7 +32,7 @@ export async function openStore(
   format: Format,
   values: MountValues,
   { storage, spoolFd, readOnly }: StorePlaces,
-): Promise<BlockStore> {
+): Promise<OpenedStore> {
   const settings: JobSettings = {
     ...{ storage, spoolFd, compression: format.Compression, ioRetries: values["io-retries"] },
     ...{ putTimeoutMs: values["put-timeout"], getTimeoutMs: values["get-timeout"] },
@@ -27,13 +40,28 @@ export async function openStore(
   const threads = values["io-threads"] ?? defaultThreads();
   // Opened here in any case: what is wrong with the settings is told before anything is mounted.
   const jobs = await BlockJobs.open(settings);
-  return new BlockStore(threads === 0 ? jobs : new WorkerPool(settings, threads), {
+  const runner = threads === 0 ? jobs : new WorkerPool(settings, threads);
+  const local = localSettings(format, values, { settings, readOnly, files: isFile(jobs) });
+  const thread: LocalThread | undefined =
+    local && new WorkerThread(new URL("../chunk/local-worker.ts", import.meta.url), local);
+  const store = new BlockStore(runner, {
     ...{ blockSize: format.BlockSize * 1024, hashPrefix: format.HashPrefix },
     ...{ maxUploads: values["max-uploads"], maxDownloads: values["max-downloads"] },
     ...{ maxDeletes: values["max-deletes"], rangeReads: jobs.rangeReads },
     localPath: (key) => jobs.localPath(key),
-    local: localOptions(format, values, { settings, readOnly, files: isFile(jobs) }),
+    local: thread && localOptions(values, { thread, writeback: values.writeback && !readOnly }),
   });
+  return {
+    store,
+    async useStorage(changed) {
+      // Told wrong by one thread, no other is told.
+      await jobs.useStorage(changed);
+      if (runner !== jobs) await runner.useStorage(changed);
+      if (local === undefined || thread === undefined) return;
+      const renewed = { ...local, jobs: { ...settings, storage: changed } };
+      await thread.renew(renewed, { kind: "storage", storage: changed });
+    },
+  };
 }
 
 /** Half of the cores: the others serve the kernel, and the application. */
@@ -45,27 +73,28 @@ function isFile(jobs: BlockJobs): boolean {
   return jobs.localPath("") !== undefined;
 }
 
-/** `files`: objects are plain files of this machine, which a cache could only repeat. */
-function localOptions(
+/** What the thread for blocks on disks needs. `files`: objects are plain files of this machine, which a cache could only repeat. */
+function localSettings(
   format: Format,
   values: MountValues,
   { settings, readOnly, files }: { settings: JobSettings; readOnly: boolean; files: boolean },
-): LocalOptions | undefined {
+): LocalSettings | undefined {
   const writeback = values.writeback && !readOnly;
   if (files && values["cache-dir"] === undefined && !writeback) return undefined;
   const cache = diskCacheOptions(format, values, values["buffer-size"]);
   if (cache === undefined) return undefined;
   const staging = stagingOptions(values, { readOnly, maxUploads: values["max-uploads"] });
-  const local: LocalSettings = { cache, staging, jobs: settings };
+  return { cache, staging, jobs: settings };
+}
+
+function localOptions(
+  values: MountValues,
+  { thread, writeback }: { thread: LocalThread; writeback: boolean },
+): LocalOptions {
   return {
-    blocks: new WorkerThread<LocalJob, LocalAnswer>(
-      new URL("../chunk/local-worker.ts", import.meta.url),
-      local,
-    ),
-    writeback,
+    ...{ blocks: thread, writeback, prefetch: values.prefetch },
     uploadAtEnd: values["upload-hours"] === undefined,
     keepRead: values["cache-partial-only"] ? "partial" : "all",
     keepWritten: values["cache-large-write"] ? "all" : "partial",
-    prefetch: values.prefetch,
   };
 }

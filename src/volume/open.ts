@@ -8,7 +8,6 @@ import type { Format } from "../meta/format.ts";
 import type { Meta, MetaListener, Notice } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
-import type { StorageLimits } from "../object/create.ts";
 import type { MountValues } from "../options/mount.ts";
 import { AclRules } from "../vfs/acls.ts";
 import { getattr } from "../vfs/attr-of.ts";
@@ -23,7 +22,8 @@ import { Vfs } from "../vfs/vfs.ts";
 import { MountJobs, type MountJob } from "./mount-jobs.ts";
 import type { JobOptions } from "./progress.ts";
 import { openStore } from "./open-store.ts";
-import { followLimits, storageSettings } from "./storage-settings.ts";
+import { FollowedSettings } from "./followed-settings.ts";
+import { storageSettings } from "./storage-settings.ts";
 
 /** How long an operation waits for metadata, for each try that it may make. */
 const PATIENCE_A_TRY_MS = 3000;
@@ -103,7 +103,7 @@ export async function openVolume(
 class Deferred {
   store: BlockStore | undefined;
   vfs: VfsParts | undefined;
-  limits: StorageLimits | undefined;
+  settings: FollowedSettings | undefined;
 }
 
 async function show(
@@ -116,9 +116,11 @@ async function show(
   const handles = after === undefined ? [] : readHandles(join(folder, "handles"));
   const spool = new Spool(join(folder, "spool"), { keep: after !== undefined });
   const storage = storageSettings(format, values);
-  deferred.limits = storage.limits;
-  const store = await openStore(format, values, { storage, spoolFd: spool.fd, readOnly });
+  const opened = await openStore(format, values, { storage, spoolFd: spool.fd, readOnly });
+  const { store } = opened;
   deferred.store = store;
+  deferred.settings = new FollowedSettings({ storage, values, store: opened });
+  deferred.settings.follow(meta.format);
   const known = new Known({
     trust: () => meta.trust,
     isOpen: (ino) => meta.openFiles.has(ino),
@@ -249,7 +251,7 @@ function shownAs(values: MountValues, format: Format): Omit<VfsOptions, "readOnl
   };
 }
 
-function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): MetaListener {
+function listenerOf(deferred: Deferred, { gone }: OpenVolumeOptions): MetaListener {
   return {
     changed(notice) {
       dropStale(deferred, notice);
@@ -265,7 +267,7 @@ function listenerOf(deferred: Deferred, { gone, values }: OpenVolumeOptions): Me
       await deferred.store.deleteSlice(id, size);
     },
     settingsChanged(format) {
-      if (deferred.limits !== undefined) followLimits(deferred.limits, format, values);
+      deferred.settings?.follow(format);
     },
     volumeGone: gone,
   };

@@ -20,14 +20,21 @@ export type StorageValues = Pick<
   | "download-limit"
 >;
 
-/** A volume's storage as one client uses it: the volume's own settings, and what this client was told on top. */
+/**
+ * A volume's storage as one client uses it: the volume's own settings, and what this client was told on top. `limits`: those
+ * that others use already.
+ */
 export function storageSettings(
   format: Format,
   values: Partial<StorageValues> = {},
+  limits = makeLimits(limitsOf(format, values)),
 ): StorageSettings & { readonly limits: StorageLimits } {
   const tier = format.Tiers?.["0"];
   return {
-    ...format,
+    ...{ Name: format.Name, Shards: format.Shards },
+    ...{ AccessKey: format.AccessKey, SecretKey: format.SecretKey },
+    ...{ SessionToken: format.SessionToken, StorageClass: format.StorageClass },
+    ...{ EncryptKey: format.EncryptKey, EncryptAlgo: format.EncryptAlgo },
     Storage: values.storage ?? format.Storage,
     Bucket: values.bucket ?? format.Bucket,
     Tiers: {
@@ -38,7 +45,7 @@ export function storageSettings(
       },
     },
     ...{ passphrase: values["rsa-passphrase"], noSync: values["storage-sync"] === false },
-    limits: makeLimits(limitsOf(format, values)),
+    limits,
   };
 }
 

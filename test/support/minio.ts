@@ -15,7 +15,7 @@ export interface TestMinio extends AsyncDisposable {
 }
 
 export async function startMinio(
-  options: { port?: number; folder?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { port?: number; folder?: string; password?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<TestMinio> {
   const folder = await makeFolder();
   const port = options.port ?? (await freePort());
@@ -28,7 +28,7 @@ export async function startMinio(
         ...process.env,
         ...options.env,
         MINIO_ROOT_USER: MINIO_USER,
-        MINIO_ROOT_PASSWORD: MINIO_PASSWORD,
+        MINIO_ROOT_PASSWORD: options.password ?? MINIO_PASSWORD,
         MINIO_BROWSER: "off",
       },
     },

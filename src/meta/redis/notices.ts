@@ -34,7 +34,7 @@ export interface NoticeListener {
   unlocked(ino: Ino): void;
   /** Another session removed the last name of this inode. */
   nameless(ino: Ino): void;
-  /** A session came, or its record changed. */
+  /** A session came or its record changed, or the volume's settings did. */
   sessionsChanged(): void;
 }
 

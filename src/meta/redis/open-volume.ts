@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { Redis } from "ioredis";
 import { FsError } from "../../base/fs-error.ts";
 import { log } from "../../base/log.ts";
@@ -46,8 +47,6 @@ export class OpenVolume {
   readonly #session: OwnSession;
   readonly #timers: NodeJS.Timeout[] = [];
   #format: Format;
-  /** The record as last read. */
-  #setting: string | undefined;
   #connectedAt = Date.now();
   #beating: Promise<void> | undefined;
   #beatAgain = false;
@@ -237,11 +236,9 @@ export class OpenVolume {
       this.#listener.volumeGone(`Volume "${name}" was changed to a newer metadata version`);
       return false;
     }
+    if (isDeepStrictEqual(format, this.#format)) return true;
     this.#format = format;
-    if (this.#setting !== undefined && this.#setting !== setting) {
-      this.#listener.settingsChanged?.(format);
-    }
-    this.#setting = setting;
+    this.#listener.settingsChanged?.(format);
     return true;
   }
 

@@ -9,7 +9,7 @@ import type { Message } from "./notice.ts";
  */
 
 /** Beginnings of the names of keys that the server is asked to tell; of directories the first digit, for other keys begin with d too. */
-export const WATCHED = ["i", "c", "x", "sessionInfos"].concat(
+export const WATCHED = ["i", "c", "x", "sessionInfos", "setting"].concat(
   Array.from({ length: 9 }, (_, digit) => `d${digit + 1}`),
 );
 /** The same for locks, which only official clients change without a word. */
@@ -21,6 +21,7 @@ export interface KeyChanges {
   readonly notice: Notice | undefined;
   /** Inodes whose locks changed. */
   readonly locks: readonly Ino[];
+  /** Sessions, or the volume's settings, changed. */
   readonly sessions: boolean;
 }
 
