@@ -11,6 +11,7 @@ import {
   text,
 } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
+import { takenTable } from "./taken.ts";
 import { MIB, parseCount, parseMode } from "./values.ts";
 
 /** What `mount` takes, under JuiceFS's own names (cmd/mount.go and cmd/flags.go, 1.4). Sizes are bytes, times milliseconds. */
@@ -67,6 +68,10 @@ export const mountTable = {
     help: "another tag of new objects than the volume's own",
   }),
   "rsa-passphrase": rsaPassphrase("STORAGE"),
+  "check-storage": onOff({
+    ...{ group: "STORAGE" },
+    help: "write, read and delete an object before the volume is shown",
+  }),
   "storage-sync": onOff({
     ...{ group: "STORAGE", initial: true },
     help: "file storage answers when the disk has the bytes",
@@ -109,6 +114,7 @@ export const mountTable = {
     ...{ group: "CACHE", unit: MIB, initial: 32 * MIB, shown: "32M" },
     help: "how far to read ahead of a file that is read in order",
   }),
+  ...takenTable,
 } satisfies OptionTable;
 
 export type MountValues = OptionValues<typeof mountTable>;

@@ -5,8 +5,7 @@ import { openFormat } from "../meta/redis/open.ts";
 import { listSessions, type SessionStatus } from "../meta/redis/session-status.ts";
 import { removeSecrets } from "../meta/secrets.ts";
 import { compareVersions } from "../meta/version-gate.ts";
-import { checkStorage } from "../object/check.ts";
-import { createStorage } from "../object/create.ts";
+import { tryStorage } from "./try-storage.ts";
 import type { ConfigValues } from "../options/config.ts";
 
 /** Shows or changes the settings of a volume (JuiceFS cmd/config.go, 1.4). */
@@ -53,16 +52,6 @@ export async function changeConfig(request: ConfigRequest): Promise<SettingChang
 }
 
 const STORAGE = ["Storage", "Bucket", "AccessKey", "SecretKey", "SessionToken"] as const;
-
-async function tryStorage(format: Format): Promise<void> {
-  if ((process.env["JFS_NO_CHECK_OBJECT_STORAGE"] ?? "") !== "") return;
-  const storage = await createStorage(format);
-  try {
-    await checkStorage(storage);
-  } finally {
-    await storage.close();
-  }
-}
 
 function requireRaised(old: Format, format: Format): void {
   const [before, after] = [old.MinClientVersion, format.MinClientVersion];

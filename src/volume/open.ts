@@ -24,6 +24,7 @@ import type { JobOptions } from "./progress.ts";
 import { openStore } from "./open-store.ts";
 import { FollowedSettings } from "./followed-settings.ts";
 import { storageSettings } from "./storage-settings.ts";
+import { tryStorage } from "./try-storage.ts";
 
 /** How long an operation waits for metadata, for each try that it may make. */
 const PATIENCE_A_TRY_MS = 3000;
@@ -116,6 +117,7 @@ async function show(
   const handles = after === undefined ? [] : readHandles(join(folder, "handles"));
   const spool = new Spool(join(folder, "spool"), { keep: after !== undefined });
   const storage = storageSettings(format, values);
+  if (values["check-storage"] && after === undefined) await tryStorage(storage);
   const opened = await openStore(format, values, { storage, spoolFd: spool.fd, readOnly });
   const { store } = opened;
   deferred.store = store;

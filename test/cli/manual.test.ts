@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { officialJuicefs } from "../support/mount.ts";
 import { GLOBAL_GROUP, makeProgram } from "../../src/cli/program.ts";
 
 /** The document of the commands: its second half is made from them, and `make docs` writes it anew. */
@@ -50,7 +51,7 @@ test("the document tells every command with its options, as they are", () => {
   const written = document.slice(0, document.indexOf(MADE) + MADE.length);
   const made = `${written}${manual()}`;
   if (process.env["WRITE_DOCS"] !== undefined) writeFileSync(DOCUMENT, made);
-  else assert.equal(document, made, "docs/commands.md is out of date: run make docs");
+  else assert.ok(document === made, "docs/commands.md is out of date: run make docs");
 });
 
 test("what the document says is not there is not there, and nothing else of JuiceFS's is missing", () => {
@@ -61,6 +62,25 @@ test("what the document says is not there is not there, and nothing else of Juic
     "format config destroy gc fsck status info summary mount umount warmup compact rmr objbench version " +
     "bench changelog clone debug dump gateway load mdtest profile quota restore stats sync tier webdav";
   assert.deepEqual(new Set([...present, ...named]), new Set(juicefs.split(" ")));
+});
+
+test("the document names the options of the official client that are not there, and no other ones", async () => {
+  const section = /\*\*Options of the official client that are not there[^]*?\n\n(\|[^]*?)\n\n/m;
+  const [, listed = ""] = section.exec(readFileSync(DOCUMENT, "utf8")) ?? [];
+  const named = new Map(
+    [...listed.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, command = "", options = ""]) => [
+      command,
+      [...options.matchAll(/`--([a-z-]+)`/g)].map(([, option]) => option),
+    ]),
+  );
+  for (const command of makeProgram().commands) {
+    const own = new Set(command.options.map((option) => option.long?.slice(2)));
+    const { stdout } = await officialJuicefs(command.name(), "--help");
+    const theirs = [...stdout.matchAll(/^ +(?:-\w, )?--([a-z-]+)/gm)].map(([, option]) => option);
+    assert.ok(theirs.length > 0, stdout);
+    const missing = theirs.filter((option) => option !== "help" && !own.has(option));
+    assert.deepEqual(new Set(missing), new Set(named.get(command.name())), command.name());
+  }
 });
 
 test("every command and option says what it is for", () => {

@@ -39,6 +39,7 @@ test("what cannot be mounted is told in one line, and nothing is left behind", a
     [[metaUrl, join(folder, "a"), "--buffer-size", "x"], /Cannot use --buffer-size "x": expected/],
     [[metaUrl, join(folder, "a"), "--nothing"], /unknown option '--nothing'/],
     [[metaUrl, join(folder, "a"), "--subdir", "none"], /has no directory of that name/],
+    [[metaUrl, join(folder, "a"), "--check-storage", "--bucket", file], /Cannot use file:/],
   ];
   for (const [args, expected] of cases) {
     const said = await refusal("mount", ...args);
