@@ -24,6 +24,11 @@ export class KnownAttrs {
     return this.#records.get(ino)?.attr;
   }
 
+  /** The name that the inode was last handed out with. */
+  via(ino: Ino): NameRecord | undefined {
+    return this.#records.get(ino)?.via;
+  }
+
   /** Keeps what an answer brought, unless it was overtaken. @returns true when it is kept */
   learn(ino: Ino, attr: Attr, mark: ReadMark): boolean {
     if (this.#fresh.overtaken(ino, mark)) return false;

@@ -173,6 +173,15 @@ export class Known {
     return this.data.same(ino, attr);
   }
 
+  /** An inode is gone that a name still led to: the notice of it is on its way. */
+  lost(ino: Ino): void {
+    const via = this.attrs.via(ino);
+    this.#attrChanged(ino);
+    if (via === undefined) return;
+    const { parent, name } = nameOf(via);
+    this.#entryChanged(parent, name);
+  }
+
   /** Another session changed something. */
   changed(notice: Notice): void {
     this.counts.notices++;

@@ -11,6 +11,7 @@ import type { OpenHandle } from "./handle-table.ts";
 import * as names from "./names.ts";
 import { real, requireWritable, type VfsParts } from "./parts.ts";
 import { MAY_READ, requireAccess } from "./permission.ts";
+import { reached } from "./reached.ts";
 import * as xattrs from "./xattrs.ts";
 
 interface OpenDirectory {
@@ -49,13 +50,15 @@ export class Vfs implements fs.FileSystem {
     return names.lookup(this.#parts, caller, parent, name);
   }
   getattr(_caller: Caller, ino: Ino): Maybe<fs.KnownAttr> {
-    return getattr(this.#parts, ino);
+    return reached(this.#parts, ino, () => getattr(this.#parts, ino));
   }
   setattr(caller: Caller, ino: Ino, change: fs.SetAttr): Maybe<fs.KnownAttr> {
-    return attributes.setattr(this.#parts, caller, ino, change);
+    return reached(this.#parts, ino, () => attributes.setattr(this.#parts, caller, ino, change));
   }
   readlink(_caller: Caller, ino: Ino): Maybe<Buffer> {
-    return this.#noted(ino, () => this.#parts.known.targets.get(ino) ?? this.#readlink(ino));
+    return reached(this.#parts, ino, () =>
+      this.#noted(ino, () => this.#parts.known.targets.get(ino) ?? this.#readlink(ino)),
+    );
   }
   mknod(caller: Caller, parent: Ino, name: Buffer, node: fs.MakeNode): Maybe<fs.KnownEntry> {
     return names.mknod(this.#parts, caller, { parent, name, node });
@@ -95,7 +98,7 @@ export class Vfs implements fs.FileSystem {
     return this.#files.createNameless(caller, parent, how);
   }
   open(caller: Caller, ino: Ino, how: fs.OpenHow): Maybe<fs.OpenedFile> {
-    return this.#files.open(caller, ino, how);
+    return reached(this.#parts, ino, () => this.#files.open(caller, ino, how));
   }
   read(ino: Ino, fh: bigint, offset: number, size: number): Maybe<readonly Uint8Array[]> {
     return this.#files.read(ino, fh, offset, size);
@@ -143,9 +146,12 @@ export class Vfs implements fs.FileSystem {
 
   opendir(caller: Caller, shownIno: Ino): Maybe<fs.OpenedDirectory> {
     const ino = real(this.#parts, shownIno);
-    const allowed = requireAccess(this.#parts, caller, ino, MAY_READ);
-    if (allowed instanceof Promise) return allowed.then(() => this.#opendir(ino));
-    return this.#opendir(ino);
+    return reached(this.#parts, ino, () => {
+      const allowed = requireAccess(this.#parts, caller, ino, MAY_READ);
+      return allowed instanceof Promise
+        ? allowed.then(() => this.#opendir(ino))
+        : this.#opendir(ino);
+    });
   }
   #opendir(ino: Ino): fs.OpenedDirectory {
     const fh = ++this.#lastDirectory;
@@ -193,7 +199,7 @@ export class Vfs implements fs.FileSystem {
     return this.#parts.meta.statfs();
   }
   access(caller: Caller, ino: Ino, mask: number): Maybe<void> {
-    return attributes.access(this.#parts, caller, ino, mask);
+    return reached(this.#parts, ino, () => attributes.access(this.#parts, caller, ino, mask));
   }
   getFlags(ino: Ino): Maybe<number> {
     return attributes.getFlags(this.#parts, ino);
@@ -202,16 +208,18 @@ export class Vfs implements fs.FileSystem {
     return attributes.setFlags(this.#parts, caller, ino, flags);
   }
   getxattr(caller: Caller, ino: Ino, name: Buffer): Maybe<Buffer> {
-    return xattrs.getxattr(this.#parts, caller, ino, name);
+    return reached(this.#parts, ino, () => xattrs.getxattr(this.#parts, caller, ino, name));
   }
   listxattr(caller: Caller, ino: Ino): Maybe<Buffer[]> {
-    return xattrs.listxattr(this.#parts, caller, ino);
+    return reached(this.#parts, ino, () => xattrs.listxattr(this.#parts, caller, ino));
   }
   setxattr(caller: Caller, ino: Ino, name: Buffer, how: fs.SetXattr): Maybe<void> {
-    return xattrs.setxattr(this.#parts, caller, ino, { name, ...how });
+    return reached(this.#parts, ino, () =>
+      xattrs.setxattr(this.#parts, caller, ino, { name, ...how }),
+    );
   }
   removexattr(caller: Caller, ino: Ino, name: Buffer): Maybe<void> {
-    return xattrs.removexattr(this.#parts, caller, ino, name);
+    return reached(this.#parts, ino, () => xattrs.removexattr(this.#parts, caller, ino, name));
   }
 
   async flock(ino: Ino, _fh: bigint, { owner, lock, wait }: fs.LockRequest): Promise<void> {

@@ -44,7 +44,7 @@ export async function getattrs(
 
 export async function readlink(context: MetaContext, ino: Ino): Promise<Buffer> {
   const target = await get(context, `s${ino}`, "readlink");
-  if (target === undefined) throw new FsError("EINVAL", "readlink");
+  if (target === undefined) throw new FsError("ENOENT", "readlink");
   return target;
 }
 
