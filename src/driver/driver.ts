@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
@@ -7,7 +8,13 @@ import { DATABASES, EmbeddedRedis } from "./embedded-redis.ts";
 import { Lock } from "./lock.ts";
 import { Mounter } from "./mounter.ts";
 import { requireName } from "./names.ts";
-import { parseVolumeOptions, sameOptions, verifies, type VolumeOptions } from "./options.ts";
+import {
+  destroysOnRemove,
+  parseVolumeOptions,
+  sameOptions,
+  verifies,
+  type VolumeOptions,
+} from "./options.ts";
 import { originOf, type OwnStores } from "./origin.ts";
 import type { ShownVolume } from "./protocol.ts";
 import { References } from "./references.ts";
@@ -125,12 +132,17 @@ export class Driver {
   }
 
   /** Forgets a volume; its data stays unless it was created otherwise. @throws Error in one sentence; it stays known then */
-  async remove(name: string): Promise<void> {
+  async remove(name: string, signal: AbortSignal): Promise<void> {
     this.#known(name);
     await this.#alone(name, async () => {
       const volume = this.#known(name);
-      await volume.remove();
+      const destroy = destroysOnRemove(volume.record.given);
+      await volume.remove({ destroy, signal });
       this.#volumes.delete(name);
+      if (destroy) {
+        delete this.#databases[name];
+        await rm(join(this.#own.objects, name), { recursive: true, force: true });
+      }
       await this.#saved();
       log.info({ volume: name }, "removed");
     });
@@ -157,6 +169,12 @@ export class Driver {
     void this.#saved();
   }
 
+  /** The names of those that somebody uses. */
+  usedVolumes(): string[] {
+    const used = [...this.#volumes].filter(([, { record }]) => !record.references.empty);
+    return used.map(([name]) => name);
+  }
+
   /** Leaves mounts and Redis to the next driver. */
   leave(): void {
     clearInterval(this.#looking);
@@ -173,6 +191,7 @@ export class Driver {
     await Promise.all([...this.#volumes.values()].map((volume) => volume.close()));
     await this.#mounter.allEnded(CLOSE_MS);
     await this.#own.redis.stop();
+    await this.#mounter.takeDown();
   }
 
   async #create(name: string, options: VolumeOptions, signal: AbortSignal): Promise<void> {

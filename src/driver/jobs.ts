@@ -2,7 +2,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import type { FormatDone, FormatJob, JobAnswer } from "../volume/job.ts";
+import type {
+  DestroyDone,
+  DestroyJob,
+  FormatDone,
+  FormatJob,
+  Job,
+  JobAnswer,
+} from "../volume/job.ts";
 
 /** Jobs on volumes are done by child processes: what hangs there is ended, and nothing of it can end the driver. */
 
@@ -14,6 +21,19 @@ const PROGRAM = fileURLToPath(new URL("../volume/job.ts", import.meta.url));
  * @throws Error in one sentence; also when `signal` ends it
  */
 export async function formatInChild(job: FormatJob, signal: AbortSignal): Promise<FormatDone> {
+  return runJob(job, signal);
+}
+
+/**
+ * Deletes a volume for good. One that was begun goes on when it is asked for again.
+ *
+ * @throws Error in one sentence; also when `signal` ends it
+ */
+export async function destroyInChild(job: DestroyJob, signal: AbortSignal): Promise<DestroyDone> {
+  return runJob(job, signal);
+}
+
+async function runJob<Done>(job: Job, signal: AbortSignal): Promise<Done> {
   signal.throwIfAborted();
   const child = spawn(process.execPath, [PROGRAM], { stdio: ["pipe", "pipe", "inherit"] });
   const stop = (): void => {
@@ -30,9 +50,11 @@ export async function formatInChild(job: FormatJob, signal: AbortSignal): Promis
     ]);
     signal.throwIfAborted();
     if (said === "") {
-      throw new Error(`Cannot format: the process for it ended with ${how ?? `status ${code}`}`);
+      throw new Error(
+        `Cannot ${job.job}: the process for it ended with ${how ?? `status ${code}`}`,
+      );
     }
-    const answer = JSON.parse(said) as JobAnswer;
+    const answer = JSON.parse(said) as JobAnswer<Done>;
     if ("failed" in answer) throw new Error(answer.failed);
     return answer.done;
   } finally {

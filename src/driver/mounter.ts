@@ -12,6 +12,7 @@ import {
   probeMount,
   removeFolder,
   removePoint,
+  removePoints,
   topMount,
   unbindAll,
   type PointsFolders,
@@ -145,6 +146,11 @@ export class Mounter {
     await unbindAll(this.target(name));
     for (const { target } of mountsBelow(join(this.#stages, name))) await this.#end(target);
     removeFolder(join(this.#stages, name));
+  }
+
+  /** Leaves nothing mounted, when every volume was released. */
+  async takeDown(): Promise<void> {
+    await removePoints(this.#folders);
   }
 
   /** Removes the volume's point. */

@@ -150,7 +150,7 @@ export function verifies({ given }: VolumeOptions): boolean {
   return driverTable.verify.parse(given["verify"] ?? "true");
 }
 
-export function destroysOnRemove({ given }: VolumeOptions): boolean {
+export function destroysOnRemove(given: VolumeOptions["given"]): boolean {
   return given["on-remove"]?.toLowerCase() === "destroy";
 }
 

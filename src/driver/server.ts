@@ -47,8 +47,8 @@ function handlers(driver: Driver): Record<string, Handler> {
       answer: { Volume: driver.get(Name) },
     })),
     "VolumeDriver.List": handle(AnyRequest, async () => ({ answer: { Volumes: driver.list() } })),
-    "VolumeDriver.Remove": handle(NameRequest, async ({ Name }) => {
-      await driver.remove(Name);
+    "VolumeDriver.Remove": handle(NameRequest, async ({ Name }, signal) => {
+      await driver.remove(Name, signal);
       return { answer: {} };
     }),
     "VolumeDriver.Path": handle(NameRequest, async ({ Name }) => ({

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import type { FormatDone } from "../volume/job.ts";
-import { formatInChild } from "./jobs.ts";
+import { destroyInChild, formatInChild } from "./jobs.ts";
 import { Lock } from "./lock.ts";
 import type { Generation, Mounter, Seen } from "./mounter.ts";
 import type { Origin } from "./origin.ts";
@@ -20,6 +20,8 @@ const TRY_MS = 20_000;
 const USE_MS = 24_000;
 /** How long stores have to answer before they count as mute. */
 const MAKE_MS = 12_000;
+/** How long processes of a mount may take to store what is left before its data is destroyed. */
+const ENDED_MS = 8000;
 const PAUSE_MS = { least: 500, most: 5000 };
 const USAGE_EVERY_MS = 60_000;
 
@@ -169,10 +171,15 @@ export class Volume {
     return true;
   }
 
-  /** Unmounts it, whoever uses it, and forgets its users. */
-  async remove(): Promise<void> {
+  /**
+   * Unmounts it, whoever uses it, and forgets its users; with `destroy`, its data goes too.
+   *
+   * @throws Error in one sentence; it can be used as before then
+   */
+  async remove({ destroy, signal }: { destroy: boolean; signal: AbortSignal }): Promise<void> {
     try {
       await this.close();
+      if (destroy) await this.#destroy(signal);
       this.#around.mounter.forget(this.name);
       this.record.references.clear();
     } catch (error) {
@@ -292,6 +299,22 @@ export class Volume {
       throw new Error(this.#lastError);
     });
     this.#lastError = undefined;
+  }
+
+  async #destroy(signal: AbortSignal): Promise<void> {
+    const { made } = this.record;
+    if (made === undefined) return;
+    await this.#around.mounter.allEnded(ENDED_MS);
+    await this.#withoutSecrets(async ({ mount }) => {
+      const job = { job: "destroy", metaUrl: mount.metaUrl, uuid: made.uuid } as const;
+      const { objects } = await destroyInChild(job, signal).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+        throw new Error(
+          `Cannot remove volume "${this.name}" in time: its objects are still being deleted; try again to go on`,
+        );
+      });
+      log.info({ volume: this.name, objects }, "destroyed");
+    });
   }
 
   #died(generation: Generation): void {

@@ -48,6 +48,14 @@ export async function preparePoints(folders: PointsFolders): Promise<void> {
   await runMount(["-o", "remount,bind,rw", writable]);
 }
 
+/** Takes both folders away, unless something is bound or mounted below them. */
+export async function removePoints(folders: PointsFolders): Promise<void> {
+  const writable = writableView(folders);
+  const others = [...mountsBelow(folders.points), ...mountsBelow(folders.private)];
+  if (others.some(({ target }) => target !== writable)) return;
+  for (const folder of [folders.points, writable, folders.private]) await unbindAll(folder);
+}
+
 /** Makes the place where a volume of that name is bound. @returns its path */
 export function makePoint(folders: PointsFolders, name: string): string {
   mkdirSync(join(writableView(folders), name), { recursive: true, mode: 0o000 });

@@ -1,5 +1,6 @@
 import { text } from "node:stream/consumers";
 import type { FormatValues } from "../options/format.ts";
+import { destroyVolume } from "./destroy.ts";
 import { formatVolume } from "./format.ts";
 
 /**
@@ -18,7 +19,14 @@ export interface FormatJob {
   readonly values: FormatValues;
 }
 
-export type Job = FormatJob;
+/** Deletes the volume for good, unless somebody has it mounted. */
+export interface DestroyJob {
+  readonly job: "destroy";
+  readonly metaUrl: string;
+  readonly uuid: string;
+}
+
+export type Job = FormatJob | DestroyJob;
 
 /** A volume as the settings in its metadata tell. */
 export interface FormatDone {
@@ -29,7 +37,11 @@ export interface FormatDone {
   readonly made: boolean;
 }
 
-export type JobAnswer = { readonly done: FormatDone } | { readonly failed: string };
+export interface DestroyDone {
+  readonly objects: number;
+}
+
+export type JobAnswer<Done> = { readonly done: Done } | { readonly failed: string };
 
 async function format({ metaUrl, name, fallbackName, values }: FormatJob): Promise<FormatDone> {
   const request = { metaUrl, name: name ?? fallbackName, values, noUpdate: true };
@@ -43,9 +55,10 @@ async function format({ metaUrl, name, fallbackName, values }: FormatJob): Promi
   return { name: Name, uuid: UUID, storage: Storage, bucket: Bucket, made };
 }
 
-async function answer(): Promise<JobAnswer> {
+async function answer(): Promise<JobAnswer<FormatDone | DestroyDone>> {
   try {
-    return { done: await format(JSON.parse(await text(process.stdin)) as Job) };
+    const job = JSON.parse(await text(process.stdin)) as Job;
+    return { done: job.job === "format" ? await format(job) : await destroyVolume(job) };
   } catch (error) {
     return { failed: error instanceof Error ? error.message : String(error) };
   }

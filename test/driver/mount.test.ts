@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { open, readFile, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { mountId, startDriver, type TestDriver } from "../support/driver.ts";
@@ -208,6 +208,19 @@ test("a removed volume is unmounted, and its data is there when it is created ag
   assert.ok(!driver.namespace.mounts().some((line) => line.includes("fuse.juicefs")));
   const again = await mounted(driver, "back");
   assert.equal(await readFile(join(again, "file"), "utf8"), "still here");
+});
+
+test("a volume that is to be destroyed takes its data along", async () => {
+  await using driver = await startDriver();
+  const create = { Name: "burn", Opts: { "on-remove": "destroy" } };
+  await driver.done("VolumeDriver.Create", create);
+  const path = await mountedAgain(driver, "burn");
+  await writeFile(join(path, "file"), "gone soon");
+  await driver.done("VolumeDriver.Unmount", { Name: "burn", ID: mountId("1") });
+  await driver.done("VolumeDriver.Remove", { Name: "burn" });
+  assert.deepEqual(await readdir(driver.namespace.path(join(driver.state, "objects"))), []);
+  await driver.done("VolumeDriver.Create", create);
+  assert.deepEqual(await readdir(await mountedAgain(driver, "burn")), []);
 });
 
 test("mounts of volumes that nobody knows any more end at the next start", async () => {
