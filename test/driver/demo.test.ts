@@ -11,7 +11,6 @@ const DEMO = fileURLToPath(new URL("../../src/driver/demo.ts", import.meta.url))
 test("what make run starts shows a file written and read, and leaves nothing behind", async () => {
   await using folder = await makeFolder();
   await using namespace = await makeNamespace();
-  const before = namespace.mounts();
   const state = join(folder.path, "state");
   // Without a Docker engine, whatever the machine has.
   const env = { JUICEFS_STATE: state, DOCKER_HOST: "unix:///run/none.sock" };
@@ -22,11 +21,10 @@ test("what make run starts shows a file written and read, and leaves nothing beh
       return demo.output().includes("serves until Ctrl-C");
     });
     assert.match(demo.output(), /read {2}a file in Redis and blocks/);
-    demo.child.kill("SIGINT");
     await demo.stop("SIGINT");
     assert.equal(demo.child.exitCode, 0);
     assert.match(demo.output(), /Everything is unmounted/);
     await until("the end of every process", () => namespace.pids().length === 0);
-    assert.deepEqual(namespace.mounts(), before);
+    assert.ok(!namespace.mounts().some((line) => line.includes("juicefs")));
   }
 });

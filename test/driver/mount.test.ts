@@ -134,7 +134,7 @@ test("a mount whose processes all died is healed under those who hold it", async
     ...["-m", "--propagation", "slave", "sh", "-c", script],
   ]);
   await until("a container", () => container.output().includes("bound"));
-  const inside = join(`/proc/${container.child.pid}/root`, "run/c/file");
+  const inside = join(`/proc/${container.pid()}/root`, "run/c/file");
   assert.equal(await readFile(inside, "utf8"), "still here");
   const status = await statusOf(driver, "healed");
   assert.equal(status["state"], "serving");

@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "./folder.ts";
-import { makeNamespace, type TestNamespace } from "./namespace.ts";
-import { until, type RunningProgram } from "./process.ts";
+import { makeNamespace, type ProgramInside, type TestNamespace } from "./namespace.ts";
+import { until } from "./process.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/driver/main.ts", import.meta.url));
 
@@ -30,7 +30,7 @@ export interface TestDriver extends AsyncDisposable {
   readonly state: string;
   readonly socket: string;
   /** The process that is there now. */
-  readonly program: () => RunningProgram;
+  readonly program: () => ProgramInside;
   /** Calls a method as dockerd does. */
   call(method: string, body?: unknown): Promise<Answer>;
   /** Calls it and expects that it is done. */
@@ -39,12 +39,16 @@ export interface TestDriver extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-export async function startDriver(env: NodeJS.ProcessEnv = {}): Promise<TestDriver> {
+/** @param place in whose namespace it runs; else in one of its own */
+export async function startDriver(
+  env: NodeJS.ProcessEnv = {},
+  place?: { readonly namespace: TestNamespace },
+): Promise<TestDriver> {
   const folder = await makeFolder();
-  const namespace = await makeNamespace();
+  const namespace = place?.namespace ?? (await makeNamespace());
   const state = join(folder.path, "state");
   const socket = namespace.path("/run/docker/plugins/juicefs.sock");
-  let program: RunningProgram | undefined;
+  let program: ProgramInside | undefined;
   const start = async (): Promise<void> => {
     program = namespace.start(process.execPath, [MAIN], { JUICEFS_STATE: state, ...env });
     await until("the driver", () => {
@@ -63,7 +67,7 @@ export async function startDriver(env: NodeJS.ProcessEnv = {}): Promise<TestDriv
       return answer;
     },
     async [Symbol.asyncDispose]() {
-      await namespace[Symbol.asyncDispose]();
+      if (place === undefined) await namespace[Symbol.asyncDispose]();
       await folder[Symbol.asyncDispose]();
     },
   };

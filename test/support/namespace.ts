@@ -6,83 +6,101 @@ import { startProgram, until, type RunningProgram } from "./process.ts";
 const run = promisify(execFile);
 
 /**
- * A mount namespace of a test's own, with a `/run` of its own: sockets that have fixed places and everything that is mounted
- * stay inside, and go with it, with every process in it.
+ * Namespaces of a test's own for mounts and processes, with a `/run` of its own: sockets that have fixed places and everything
+ * that is mounted stay inside, and go with it, with every process in it.
  */
 export interface TestNamespace extends AsyncDisposable {
-  /** Starts a program in it. */
-  start(command: string, args: readonly string[], env?: NodeJS.ProcessEnv): RunningProgram;
+  start(command: string, args: readonly string[], env?: NodeJS.ProcessEnv): ProgramInside;
   /** Runs a command in it to its end. Rejects with what it said when it fails. */
   run(command: string, ...args: readonly string[]): Promise<string>;
   /** A path in it, as it is seen from outside. */
   path(inside: string): string;
   /** What is mounted in it. */
   mounts(): string[];
-  /** The processes in it, without the one that holds it. */
+  /** The processes in it, as they are numbered outside, without the one that holds it. */
   pids(): number[];
+}
+
+/** A program in a namespace; `child` is of a process outside that waits for it. */
+export interface ProgramInside extends RunningProgram {
+  /** As it is numbered outside. */
+  pid(): number;
 }
 
 /** Other tests' mounts are let go of: a copy of a mount keeps it alive. */
 const SETUP = `
-  awk '/ - fuse| \\/run\\/juicefs/ { print $5 }' /proc/self/mountinfo | while read -r path; do umount -l "$path"; done
-  mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && exec sleep infinity`;
+  awk '/ - fuse| - tmpfs juicefs/ { print $5 }' /proc/self/mountinfo | while read -r path; do umount -l "$path"; done
+  mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && exec tini -s -- sleep infinity`;
 
 export async function makeNamespace(): Promise<TestNamespace> {
   const holder = startProgram("unshare", [
-    ...["-m", "--propagation", "private", "sh", "-c", SETUP],
+    ...["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private"],
+    ...["sh", "-c", SETUP],
   ]);
-  const { pid = 0 } = holder.child;
-  const enter = ["-m", "-t", String(pid), "--"];
-  await until("a mount namespace", () => commandOf(pid).startsWith("sleep"));
-  const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
-  const pids = (): number[] =>
-    readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name) && name !== String(pid))
-      .filter((name) => namespaceOf(name) === namespace)
-      .map(Number);
-  const started: RunningProgram[] = [];
+  let init = 0;
+  await until("namespaces", () => {
+    [init = 0] = childrenOf(holder.child.pid ?? 0);
+    return init !== 0 && childrenOf(init).some((pid) => commandOf(pid) === "sleep");
+  });
+  const enter = ["--mount", "--pid", "--target", String(init), "--"];
+  const namespace = readlinkSync(`/proc/${init}/ns/pid`);
+  const holding = new Set([init, ...childrenOf(init)]);
   return {
     start(command, args, env = {}) {
       const program = startProgram("nsenter", [...enter, command, ...args], {
         env: { ...process.env, ...env },
       });
-      started.push(program);
-      return program;
+      const pid = (): number => childrenOf(program.child.pid ?? 0)[0] ?? 0;
+      return { ...program, pid, stop: (signal) => stopInside(program, signal) };
     },
     async run(command, ...args) {
       const { stdout } = await run("nsenter", [...enter, command, ...args], { maxBuffer: 1 << 26 });
       return stdout;
     },
-    path: (inside) => `/proc/${pid}/root${inside}`,
-    mounts: () => readFileSync(`/proc/${pid}/mountinfo`, "utf8").trimEnd().split("\n"),
-    pids,
+    path: (inside) => `/proc/${init}/root${inside}`,
+    mounts: () => readFileSync(`/proc/${init}/mountinfo`, "utf8").trimEnd().split("\n"),
+    pids: () => inNamespace(namespace).filter((pid) => !holding.has(pid)),
     async [Symbol.asyncDispose]() {
-      await until("the end of what runs in the namespace", () => {
-        for (const other of pids()) endProcess(other);
-        return pids().length === 0;
-      });
-      for (const program of started) await program.stop("SIGKILL");
       await holder.stop("SIGKILL");
+      await until("the end of what runs there", () => inNamespace(namespace).length === 0);
     },
   };
 }
 
-function commandOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+/** Ends the program itself; who waits for it ends then too. */
+async function stopInside(
+  { child }: RunningProgram,
+  signal: NodeJS.Signals = "SIGTERM",
+): Promise<void> {
+  const over = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  for (const pid of childrenOf(child.pid ?? 0)) process.kill(pid, signal);
+  await until(`the end of ${child.spawnargs.join(" ")}`, over);
 }
 
-function namespaceOf(pid: string): string {
+function childrenOf(pid: number): number[] {
+  return readText(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+}
+
+function commandOf(pid: number): string {
+  return readText(`/proc/${pid}/comm`).trim();
+}
+
+function inNamespace(namespace: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => read(() => readlinkSync(`/proc/${name}/ns/pid`)) === namespace)
+    .map(Number);
+}
+
+function readText(path: string): string {
+  return read(() => readFileSync(path, "utf8"));
+}
+
+/** "" where the process has ended. */
+function read(from: () => string): string {
   try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`);
+    return from();
   } catch {
     return "";
-  }
-}
-
-function endProcess(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended by itself.
   }
 }

@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import {
+  buildPlugin,
+  startEngine,
+  unused,
+  volumeStatus,
+  type TestEngine,
+} from "../support/engine.ts";
+import { until } from "../support/process.ts";
+import { startRegistry, type TestRegistry } from "../support/registry.ts";
+
+/** The managed plugin, as it comes from a registry. */
+
+const PID_1 = "/usr/bin/tini -- /plugin/start";
+const DRIVER = "/usr/bin/node /plugin/src/driver/main.ts";
+
+let engine: TestEngine;
+let registry: TestRegistry;
+before(async () => {
+  registry = await startRegistry();
+  engine = await startEngine();
+  await push("v1");
+  await engine.docker("plugin", "install", ...INSTALL, `${registry.host}/juicefs:v1`);
+});
+after(async () => {
+  await engine[Symbol.asyncDispose]();
+  await registry[Symbol.asyncDispose]();
+});
+
+const INSTALL = ["--alias", "juicefs", "--grant-all-permissions"];
+
+async function push(tag: string): Promise<void> {
+  const folder = await buildPlugin();
+  await writeFile(join(folder, "rootfs/plugin/built"), tag);
+  const name = `${registry.host}/juicefs:${tag}`;
+  await engine.docker("plugin", "create", name, folder);
+  await engine.docker("plugin", "push", name);
+  await engine.docker("plugin", "rm", name);
+}
+
+async function create(name: string, ...options: string[]): Promise<void> {
+  await engine.docker("volume", "create", "--driver", "juicefs", ...options, name);
+}
+
+/** The folder on the host below which the plugin mounts. */
+async function propagated(): Promise<string> {
+  const id = await engine.docker("plugin", "inspect", "--format", "{{.ID}}", "juicefs");
+  return join(engine.folder, "data/plugins", id, "propagated-mount");
+}
+
+async function reads(container: string, path: string, expected: string): Promise<void> {
+  await until(`${container} to read ${path}`, () =>
+    engine.docker("exec", container, "cat", path).then(
+      (text) => text === expected,
+      () => false,
+    ),
+  );
+}
+
+test("it asks for the network, /dev/fuse and one capability, and for nothing else", async () => {
+  const { Config } = JSON.parse(
+    await engine.docker("plugin", "inspect", "--format", "{{json .}}", "juicefs"),
+  ) as { Config: Record<string, Record<string, unknown>> };
+  assert.equal(Config["Network"]?.["Type"], "host");
+  assert.deepEqual(Config["Linux"]?.["Capabilities"], ["CAP_SYS_ADMIN"]);
+  assert.deepEqual(
+    (Config["Linux"]?.["Devices"] as { Path: string }[]).map(({ Path }) => Path),
+    ["/dev/fuse"],
+  );
+  assert.equal(Config["Linux"]?.["AllowAllDevices"], false);
+  assert.deepEqual(Config["Mounts"] ?? [], [], "no folder of the host");
+  assert.equal(Config["IpcHost"], false);
+  assert.equal(Config["PidHost"], false);
+});
+
+test("two containers share a volume; its files outlive them and the plugin's being off", async () => {
+  await create("shared");
+  await engine.container("one", ["-v", "shared:/data"]);
+  await engine.container("two", ["-v", "shared:/data"]);
+  await engine.docker("exec", "one", "sh", "-c", "echo from one > /data/a");
+  assert.equal(await engine.docker("exec", "two", "cat", "/data/a"), "from one");
+  assert.equal((await volumeStatus(engine, "shared"))["generation"], 1);
+  await engine.docker("rm", "-f", "one", "two");
+  await unused(engine, "shared");
+  await engine.docker("plugin", "disable", "--force", "juicefs");
+  await engine.docker("plugin", "enable", "juicefs");
+  assert.equal(await engine.inContainer(["-v", "shared:/data"], "cat /data/a"), "from one");
+});
+
+test("containers notice nothing when the driver inside the plugin is killed", async () => {
+  await create("driven");
+  const script = "while true; do echo x >> /data/log || exit 1; sleep 0.1; done";
+  await engine.container("driven", ["-v", "driven:/data"], script);
+  const [before] = await engine.processes(DRIVER);
+  await engine.kill(before);
+  await until("another driver", async () => {
+    const [now] = await engine.processes(DRIVER);
+    return now !== undefined && now !== before;
+  });
+  await until("the volume to be taken over", async () => {
+    const status = await volumeStatus(engine, "driven").catch(() => undefined);
+    return status?.["state"] === "serving";
+  });
+  const status = await volumeStatus(engine, "driven");
+  assert.equal(status["generation"], 1);
+  assert.equal(status["references"], 1);
+  const lines = async (): Promise<number> =>
+    Number(await engine.docker("exec", "driven", "sh", "-c", "wc -l < /data/log"));
+  const then = await lines();
+  await until("more lines", async () => (await lines()) > then + 3);
+  await engine.docker("rm", "-f", "driven");
+});
+
+test("when the whole plugin is killed, running containers read again without a restart", async () => {
+  const names = ["heal0", "heal1", "heal2"];
+  for (const name of names) {
+    await create(name);
+    await engine.container(name, ["-v", `${name}:/data`]);
+    await engine.docker("exec", name, "sh", "-c", `echo ${name} > /data/a && sync`);
+  }
+  const [pid1] = await engine.processes(PID_1);
+  await engine.kill(pid1);
+  const start = Date.now();
+  for (const name of names) await reads(name, "/data/a", name);
+  process.stdout.write(`# read again after ${Date.now() - start} ms\n`);
+  for (const name of names) {
+    const status = await volumeStatus(engine, name);
+    assert.equal(status["references"], 1);
+    assert.equal(status["generation"], 2);
+    await engine.docker("exec", name, "sh", "-c", "echo more > /data/b");
+    await engine.docker("rm", "-f", name);
+    await unused(engine, name);
+    assert.equal(
+      await engine.inContainer(["-v", `${name}:/data`], "cat /data/a /data/b"),
+      `${name}\nmore`,
+    );
+  }
+});
+
+test("while it is off nothing is written to the host, and containers go on after a restart", async () => {
+  await create("off");
+  await engine.container("off", ["-v", "off:/data"]);
+  await engine.docker("exec", "off", "sh", "-c", "echo kept > /data/a && sync");
+  assert.match(await engine.refused("plugin", "disable", "juicefs"), /in use/);
+  await engine.docker("plugin", "disable", "--force", "juicefs");
+  await assert.rejects(engine.docker("exec", "off", "sh", "-c", "echo lost > /data/b"));
+  const host = engine.namespace.path(join(await propagated(), "volumes"));
+  assert.deepEqual(await readdir(host), []);
+  await engine.docker("plugin", "enable", "juicefs");
+  await engine.docker("restart", "--time", "0", "off");
+  await reads("off", "/data/a", "kept");
+  await engine.docker("rm", "-f", "off");
+});
+
+test("an engine that is killed and started again finds volumes, labels and containers", async () => {
+  await create("labelled", "--label", "a=b", "--opt", "trash-days=2");
+  await engine.container("again", ["--restart", "always", "-v", "labelled:/data"]);
+  await engine.docker("exec", "again", "sh", "-c", "echo kept > /data/a && sync");
+  await engine.stop("SIGKILL");
+  await engine.start();
+  const format = '{{index .Labels "a"}} {{index .Options "trash-days"}}';
+  assert.equal(await engine.docker("volume", "inspect", "--format", format, "labelled"), "b 2");
+  await reads("again", "/data/a", "kept");
+  assert.equal((await volumeStatus(engine, "labelled"))["references"], 1);
+  await engine.docker("rm", "-f", "again");
+  await unused(engine, "labelled");
+});
+
+test("with live-restore containers write on through the death of the engine", async () => {
+  await engine.stop();
+  await engine.start("--live-restore");
+  await create("live");
+  await engine.container("live", ["-v", "live:/data"]);
+  const [before] = await engine.processes(DRIVER);
+  await engine.stop("SIGKILL");
+  await engine.start("--live-restore");
+  assert.deepEqual(await engine.processes(DRIVER), [before]);
+  await engine.docker("exec", "live", "sh", "-c", "echo works > /data/a");
+  assert.equal((await volumeStatus(engine, "live"))["references"], 1);
+  await engine.docker("restart", "--time", "0", "live");
+  await reads("live", "/data/a", "works");
+  await engine.docker("rm", "-f", "live");
+  await unused(engine, "live");
+  await engine.stop();
+  await engine.start();
+});
+
+test("an upgrade keeps volumes, labels and files", async () => {
+  await create("kept", "--label", "a=b");
+  await engine.inContainer(["-v", "kept:/data"], "echo kept > /data/a");
+  await push("v2");
+  await engine.docker("plugin", "disable", "--force", "juicefs");
+  const skip = ["--grant-all-permissions", "--skip-remote-check"];
+  await engine.docker("plugin", "upgrade", ...skip, "juicefs", `${registry.host}/juicefs:v2`);
+  await engine.docker("plugin", "enable", "juicefs");
+  const [pid1] = await engine.processes(PID_1);
+  const built = engine.namespace.run("cat", `/proc/${pid1}/root/plugin/built`);
+  assert.equal(await built, "v2");
+  assert.equal(
+    await engine.docker("volume", "inspect", "--format", '{{index .Labels "a"}}', "kept"),
+    "b",
+  );
+  assert.equal(await engine.inContainer(["-v", "kept:/data"], "cat /data/a"), "kept");
+});
+
+test("what the driver logs is not taken for errors", async () => {
+  const log = await engine.log();
+  assert.doesNotMatch(log, /level=error msg="\{/);
+  assert.match(log, /level=info msg="\{.*mounted/);
+});
