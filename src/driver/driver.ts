@@ -37,7 +37,9 @@ import { Volume, type VolumeRecord } from "./volume.ts";
  */
 
 const LOOK_MS = 2000;
-const CLOSE_MS = 8000;
+/** dockerd gives a plugin 10 s to end. What containers still hold does not end before them. */
+const FLUSH_MS = 6000;
+const ENDED_MS = 1000;
 
 export class Driver {
   readonly #settings: Settings;
@@ -76,14 +78,14 @@ export class Driver {
 
   /** Takes over what an earlier driver left, mounts what is in use, ends what nobody knows. Settles after the first tries. */
   async restore(): Promise<void> {
-    await this.#mounter.prepare().catch((error: unknown) => {
-      log.error({ error }, "cannot prepare the folder of the mounts");
-    });
     if (this.#volumes.values().some(({ record }) => record.database !== undefined)) {
       void this.#own.redis.start().catch((error: unknown) => {
         log.error({ error }, "the driver's own Redis does not start");
       });
     }
+    await this.#mounter.prepare().catch((error: unknown) => {
+      log.error({ error }, "cannot prepare the folder of the mounts");
+    });
     await Promise.all([...this.#volumes.values()].map((volume) => restored(volume)));
     for (const name of this.#mounter.mountedNames()) {
       if (this.#volumes.has(name)) continue;
@@ -188,8 +190,9 @@ export class Driver {
     // Nobody who uses a volume now can use it afterwards: these references are void.
     for (const { record } of this.#volumes.values()) record.references.clear();
     await this.#saved();
-    await Promise.all([...this.#volumes.values()].map((volume) => volume.close()));
-    await this.#mounter.allEnded(CLOSE_MS);
+    const volumes = [...this.#volumes.values()];
+    await Promise.all(volumes.map((volume) => volume.close({ flushMs: FLUSH_MS })));
+    await this.#mounter.allEnded(ENDED_MS);
     await this.#own.redis.stop();
     await this.#mounter.takeDown();
   }

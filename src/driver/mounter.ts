@@ -175,6 +175,13 @@ export class Mounter {
     }
   }
 
+  /** Stores what was written to a generation; not for ever. */
+  async flush(path: string, limitMs: number): Promise<void> {
+    await askMount(path, { ask: "flush" }, { limitMs }).catch((error: unknown) => {
+      log.error({ path, error }, "what was written cannot be stored");
+    });
+  }
+
   /** Settles when the processes of what was released have ended; not for ever. */
   async allEnded(limitMs: number): Promise<void> {
     const end = Date.now() + limitMs;

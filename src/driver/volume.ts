@@ -188,12 +188,16 @@ export class Volume {
     }
   }
 
-  /** Unmounts it. Its users stay known. */
-  async close(): Promise<void> {
+  /** Stores what was written and unmounts it. Its users stay known; who holds it keeps it for now. */
+  async close({ flushMs = 0 } = {}): Promise<void> {
     this.#closed = true;
     this.#endGrace();
     await this.#try?.catch(() => undefined);
     await this.#lock.run(async () => {
+      const generation = this.#mounted;
+      if (generation !== undefined && flushMs > 0) {
+        await this.#around.mounter.flush(generation.path, flushMs);
+      }
       this.#mounted = undefined;
       await this.#around.mounter.release(this.name);
     });

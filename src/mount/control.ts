@@ -12,6 +12,8 @@ import type { StagedBlocks } from "../volume/open.ts";
 
 export type ControlRequest =
   | { readonly ask: "status" }
+  /** Stores whatever was written so far; answers when it is stored. */
+  | { readonly ask: "flush" }
   /** Hands the mount over to another serving program; answers when that serves. */
   | { readonly ask: "replace"; readonly program: string }
   /**

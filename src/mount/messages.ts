@@ -53,6 +53,8 @@ export type ToServer =
   | { readonly kind: "leave" }
   /** Upload everything that is staged before the end, whatever the hour. */
   | { readonly kind: "upload-at-end" }
+  /** Store whatever was written so far. */
+  | { readonly kind: "flush" }
   | { readonly kind: "ping" };
 
 export type ToSupervisor =
@@ -65,6 +67,8 @@ export type ToSupervisor =
   | { readonly kind: "pong" }
   /** What is not uploaded yet changed. */
   | { readonly kind: "staged"; readonly staged: StagedBlocks }
+  /** What was written before it was asked is stored, or why not. */
+  | { readonly kind: "flushed"; readonly failure?: string }
   /** The volume is gone: unmount. */
   | { readonly kind: "gone"; readonly reason: string }
   /** Unmounted, and everything is stored. */

@@ -78,6 +78,9 @@ class Server {
       case "upload-at-end":
         this.#volume?.wantUploadAtEnd();
         break;
+      case "flush":
+        await this.#flush();
+        break;
       case "ping":
         this.#tell({ kind: "pong" });
     }
@@ -143,6 +146,15 @@ class Server {
     if (staged !== undefined) await this.#supervisor.send({ kind: "staged", staged });
     await this.#supervisor.send({ kind: "ended" });
     process.exit(0);
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      await this.#volume?.vfs.flushAll();
+      this.#tell({ kind: "flushed" });
+    } catch (error) {
+      this.#tell({ kind: "flushed", failure: String(error) });
+    }
   }
 
   async #leave(): Promise<void> {

@@ -27,6 +27,7 @@ export class ServerHandle {
   readonly #opened = Promise.withResolvers<OpenedMessage>();
   readonly #serving = Promise.withResolvers<void>();
   readonly #prepared = Promise.withResolvers<void>();
+  #flushed: PromiseWithResolvers<void> | undefined;
   readonly #death = Promise.withResolvers<Death>();
   readonly #timer: NodeJS.Timeout;
   #heard = performance.now();
@@ -96,6 +97,15 @@ export class ServerHandle {
     return this.#death.promise;
   }
 
+  /** Settles when whatever was written so far is stored. @throws Error when that fails */
+  async flush(): Promise<void> {
+    this.#flushed ??= Promise.withResolvers<void>();
+    const { promise } = this.#flushed;
+    promise.catch(() => undefined);
+    await this.send({ kind: "flush" });
+    await promise;
+  }
+
   async send(message: ToServer): Promise<void> {
     await this.#link.send(message);
   }
@@ -126,6 +136,13 @@ export class ServerHandle {
     else if (message.kind === "prepared") this.#prepared.resolve();
     else if (message.kind === "failed") this.#fail(new Error(message.message));
     else if (message.kind === "ended") this.#done = true;
+    else if (message.kind === "flushed") this.#tookFlushed(message.failure);
+  }
+
+  #tookFlushed(failure: string | undefined): void {
+    if (failure === undefined) this.#flushed?.resolve();
+    else this.#flushed?.reject(new Error(failure));
+    this.#flushed = undefined;
   }
 
   #died(text: string): void {
@@ -139,6 +156,7 @@ export class ServerHandle {
     this.#opened.reject(error);
     this.#serving.reject(error);
     this.#prepared.reject(error);
+    this.#flushed?.reject(error);
   }
 
   /** A supervisor that was itself stopped has heard nothing: it asks first. */

@@ -110,6 +110,7 @@ export class Supervisor {
       await unmount(this.#config.mountpoint, { lazy: request.lazy });
       if (request.wait) await this.#ended.promise;
     }
+    if (request.ask === "flush") await this.#server?.flush();
     if (request.ask === "replace") await this.#replace(request.program);
     return this.#status();
   }

@@ -253,8 +253,7 @@ export class DataEngine implements FileData {
 
   async drain(): Promise<void> {
     clearInterval(this.#timer);
-    const writers = [...this.#writers.values()];
-    const failures = await Promise.allSettled(writers.map(async (writer) => writer.flush()));
+    const failures = await this.#flushAll();
     await this.#compactor.close();
     await this.#loose.idle();
     await this.#store.uploadStaged();
@@ -266,6 +265,16 @@ export class DataEngine implements FileData {
     await this.#store.close();
     this.#journal.close();
     this.#spool.close();
+  }
+
+  async flushAll(): Promise<void> {
+    const failed = (await this.#flushAll()).find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason as Error;
+  }
+
+  async #flushAll(): Promise<PromiseSettledResult<void>[]> {
+    const writers = [...this.#writers.values()];
+    return Promise.allSettled(writers.map(async (writer) => writer.flush()));
   }
 
   #writer(ino: Ino): FileWriter {

@@ -44,6 +44,8 @@ export interface FileData {
     what: "data" | "hole",
     length: number,
   ): Promise<number | undefined>;
+  /** Stores whatever was written so far. @throws FsError the first failure */
+  flushAll(): Promise<void>;
   /** Everything written is stored and committed, and nothing is under way in the background. @throws FsError */
   drain(): Promise<void>;
   /** Gives memory and connections back, after `drain`. */

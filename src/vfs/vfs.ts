@@ -268,6 +268,11 @@ export class Vfs implements fs.FileSystem {
     await this.#files.release(ino, fh);
   }
 
+  /** Stores whatever was written so far. @throws FsError the first failure */
+  async flushAll(): Promise<void> {
+    await this.#parts.data.flushAll();
+  }
+
   async close(): Promise<void> {
     const { data, meta } = this.#parts;
     try {

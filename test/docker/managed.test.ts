@@ -66,8 +66,9 @@ test("it asks for the network, /dev/fuse and one capability, and for nothing els
   ) as { Config: Record<string, Record<string, unknown>> };
   assert.equal(Config["Network"]?.["Type"], "host");
   assert.deepEqual(Config["Linux"]?.["Capabilities"], ["CAP_SYS_ADMIN"]);
+  const devices = Config["Linux"]?.["Devices"] as { Path: string }[];
   assert.deepEqual(
-    (Config["Linux"]?.["Devices"] as { Path: string }[]).map(({ Path }) => Path),
+    devices.map(({ Path }) => Path),
     ["/dev/fuse"],
   );
   assert.equal(Config["Linux"]?.["AllowAllDevices"], false);
@@ -142,8 +143,10 @@ test("when the whole plugin is killed, running containers read again without a r
 
 test("while it is off nothing is written to the host, and containers go on after a restart", async () => {
   await create("off");
-  await engine.container("off", ["-v", "off:/data"]);
-  await engine.docker("exec", "off", "sh", "-c", "echo kept > /data/a && sync");
+  // Written, and neither synced nor closed.
+  const script = "test -e /data/a || { exec 3>/data/a; echo kept >&3; }; sleep 10000";
+  await engine.container("off", ["-v", "off:/data:nocopy"], script);
+  await until("the line", async () => (await engine.docker("exec", "off", "ls", "/data")) === "a");
   assert.match(await engine.refused("plugin", "disable", "juicefs"), /in use/);
   await engine.docker("plugin", "disable", "--force", "juicefs");
   await assert.rejects(engine.docker("exec", "off", "sh", "-c", "echo lost > /data/b"));

@@ -1,13 +1,12 @@
+import { execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
+import express, { type Request, type Response } from "express";
 import { makeFolder } from "./folder.ts";
 
 /** A registry of the test's own, in memory: what `docker plugin push` and `install` need of the distribution protocol. */
@@ -16,54 +15,13 @@ export interface TestRegistry extends AsyncDisposable {
   readonly host: string;
 }
 
+interface Content {
+  readonly type: string;
+  readonly body: Buffer;
+}
+
 export async function startRegistry(): Promise<TestRegistry> {
-  const blobs = new Map<string, Buffer>();
-  const manifests = new Map<string, { type: string; body: Buffer }>();
-  const uploads = new Map<string, Buffer[]>();
-
-  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const { pathname, searchParams } = new URL(request.url ?? "", "http://registry");
-    const [, name = "", kind = "", key = ""] =
-      /^\/v2\/(.+)\/(blobs|manifests|blobs\/uploads)\/([^/]*)$/.exec(pathname) ?? [];
-    const body = await buffer(request);
-    if (kind === "blobs/uploads") {
-      const id = key === "" ? randomUUID() : key;
-      const parts = uploads.get(id) ?? [];
-      uploads.set(id, [...parts, body]);
-      const digest = searchParams.get("digest");
-      if (digest !== null) blobs.set(digest, Buffer.concat([...parts, body]));
-      const length = Buffer.concat([...parts, body]).length;
-      response.setHeader("Location", `/v2/${name}/blobs/uploads/${id}`);
-      response.setHeader("Range", `0-${Math.max(length - 1, 0)}`);
-      if (digest !== null) response.setHeader("Docker-Content-Digest", digest);
-      response.writeHead(digest === null ? 202 : 201).end();
-      return;
-    }
-    if (kind === "manifests" && request.method === "PUT") {
-      const stored = { type: request.headers["content-type"] ?? "", body };
-      for (const as of [key, digestOf(body)]) manifests.set(`${name}/${as}`, stored);
-      response.setHeader("Docker-Content-Digest", digestOf(body));
-      response.writeHead(201).end();
-      return;
-    }
-    const found =
-      kind === "manifests"
-        ? manifests.get(`${name}/${key}`)
-        : { type: "application/octet-stream", body: blobs.get(key) };
-    if (pathname !== "/v2/" && found?.body === undefined) {
-      response.writeHead(404).end("{}");
-      return;
-    }
-    const content = found?.body ?? Buffer.from("{}");
-    response.setHeader("Content-Type", found?.type ?? "application/json");
-    response.setHeader("Content-Length", content.length);
-    response.setHeader("Docker-Content-Digest", digestOf(content));
-    response.writeHead(200).end(request.method === "HEAD" ? undefined : content);
-  };
-
-  const server = createServer(await certificate(), (request, response) => {
-    void serve(request, response);
-  });
+  const server = createServer(await certificate(), registry());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
@@ -74,6 +32,62 @@ export async function startRegistry(): Promise<TestRegistry> {
       await once(server, "close");
     },
   };
+}
+
+function registry(): express.Express {
+  const contents = new Map<string, Content>();
+  const uploads = new Map<string, Buffer>();
+  const app = express();
+  app.use(express.raw({ type: () => true, limit: "1gb" }));
+
+  const store = (request: Request, response: Response, content: Content): void => {
+    const digest = digestOf(content.body);
+    contents.set(request.path, content);
+    contents.set(request.path.replace(/[^/]+$/, digest), content);
+    response.setHeader("Docker-Content-Digest", digest);
+    response.status(201).end();
+  };
+
+  app.get("/v2/", (_request, response) => {
+    response.json({});
+  });
+  app.post("/v2/*name/blobs/uploads/", (request, response) => {
+    response.setHeader("Location", `${request.path}${randomUUID()}`);
+    response.status(202).end();
+  });
+  app.patch("/v2/*name/blobs/uploads/:id", (request, response) => {
+    const body = Buffer.concat([uploads.get(request.path) ?? Buffer.alloc(0), bodyOf(request)]);
+    uploads.set(request.path, body);
+    response.setHeader("Location", request.path);
+    response.setHeader("Range", `0-${body.length - 1}`);
+    response.status(202).end();
+  });
+  app.put("/v2/*name/blobs/uploads/:id", (request, response) => {
+    const body = Buffer.concat([uploads.get(request.path) ?? Buffer.alloc(0), bodyOf(request)]);
+    request.url = request.path.replace(/uploads\/[^/]+$/, digestOf(body));
+    store(request, response, { type: "application/octet-stream", body });
+  });
+  app.put("/v2/*name/manifests/:reference", (request, response) => {
+    store(request, response, {
+      type: request.headers["content-type"] ?? "",
+      body: bodyOf(request),
+    });
+  });
+  app.get("/v2/*name/:kind/:key", (request, response) => {
+    const found = contents.get(request.path);
+    if (found === undefined) {
+      response.status(404).json({});
+      return;
+    }
+    response.setHeader("Content-Type", found.type);
+    response.setHeader("Docker-Content-Digest", digestOf(found.body));
+    response.end(request.method === "HEAD" ? undefined : found.body);
+  });
+  return app;
+}
+
+function bodyOf(request: Request): Buffer {
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
 }
 
 /** Signed by itself: of a registry on this machine an engine wants no better one. */
