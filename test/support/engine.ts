@@ -13,7 +13,8 @@ const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The image of every container here: busybox alone. */
 export const IMAGE = "busybox:test";
-const APPLETS = "sh cat echo ls touch mkdir sleep stat dd cp rm mv sync true id chown grep wc head";
+const APPLETS =
+  "sh cat echo ls touch mkdir sleep stat dd cp rm mv sync true id chown grep wc head seq";
 
 /** A Docker engine of the test's own, without networks, in namespaces of its own. */
 export interface TestEngine extends AsyncDisposable {
