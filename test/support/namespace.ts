@@ -29,7 +29,7 @@ export interface ProgramInside extends RunningProgram {
 
 /** Other tests' mounts are let go of: a copy of a mount keeps it alive. */
 const SETUP = `
-  awk '/ - fuse| - tmpfs juicefs/ { print $5 }' /proc/self/mountinfo | while read -r path; do umount -l "$path"; done
+  awk '/ - fuse| - tmpfs juicefs/ { print $5 }' /proc/self/mountinfo | while read -r path; do umount -c -i -l "$path"; done
   mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && exec tini -s -- sleep infinity`;
 
 export async function makeNamespace(): Promise<TestNamespace> {
