@@ -7,6 +7,7 @@ TESTS := test/tidy.test.ts $(shell find test -name '*.test.ts' -not -path 'test/
 DOCKER_TESTS := $(shell find test -path 'test/docker/*' -name '*.test.ts' | LC_ALL=C sort)
 # Test files side by side; each starts servers and mounts of its own.
 JOBS ?= 2
+PLUGIN ?= juicefs:latest
 
 .PHONY: help run test check unit docker-test bench plugin push install clean format docs
 
@@ -39,6 +40,16 @@ bench: ## compare with the official client; ARGS="--quick --only create"
 
 docs: ## write what is made of the documents from the sources
 	@WRITE_DOCS=1 node --test --test-reporter=dot test/cli/manual.test.ts
+
+plugin: ## build the managed plugin and create it in the local engine; PLUGIN=name:tag
+	@test/support/install.sh plugin
+	@plugin/rootfs.sh
+	@docker plugin rm $(PLUGIN) >/dev/null 2>&1 || true
+	@docker plugin create $(PLUGIN) plugin/build
+	@echo "now: docker plugin enable $(PLUGIN)"
+
+push: ## give the plugin to the registry that its name begins with; PLUGIN=host/name:tag
+	@docker plugin push $(PLUGIN)
 
 format: ## lay the sources out as the check wants them
 	@prettier --write --log-level warn .

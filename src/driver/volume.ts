@@ -5,6 +5,7 @@ import { destroyInChild, formatInChild } from "./jobs.ts";
 import { Lock } from "./lock.ts";
 import type { Generation, Mounter, Seen } from "./mounter.ts";
 import type { Origin } from "./origin.ts";
+import { until, worthRetrying } from "./patience.ts";
 import { References } from "./references.ts";
 import { scrub, type Secrets } from "./secrets.ts";
 
@@ -63,6 +64,7 @@ export class Volume {
   #try: Promise<void> | undefined;
   #healing = false;
   #closed = false;
+  #releasing = false;
   #waiting = 0;
   #grace: NodeJS.Timeout | undefined;
   #lastError: string | undefined;
@@ -135,7 +137,7 @@ export class Volume {
       this.record.generation = Math.max(this.record.generation, this.#mounted.number);
       this.#startGrace();
     } else if (this.record.references.empty) {
-      await this.#lock.run(() => this.#around.mounter.release(this.name));
+      await this.#lock.run(() => this.#release());
     } else {
       void this.#heal();
       await this.#try?.catch(() => undefined);
@@ -198,8 +200,7 @@ export class Volume {
       if (generation !== undefined && flushMs > 0) {
         await this.#around.mounter.flush(generation.path, flushMs);
       }
-      this.#mounted = undefined;
-      await this.#around.mounter.release(this.name);
+      await this.#release();
     });
   }
 
@@ -229,6 +230,7 @@ export class Volume {
   #state(): string {
     if (this.#mounted !== undefined) return this.#seen?.status?.state ?? "serving";
     if (this.#try !== undefined || this.#healing) return this.#healing ? "healing" : "mounting";
+    if (this.#releasing) return "unmounting";
     return this.#lastError === undefined ? "idle" : "failed";
   }
 
@@ -325,7 +327,7 @@ export class Volume {
     log.error({ volume: this.name, generation: generation.number }, "the mount died");
     this.#mounted = undefined;
     if (this.record.references.empty) {
-      void this.#lock.run(() => this.#around.mounter.release(this.name));
+      void this.#lock.run(() => this.#release());
     } else {
       void this.#heal();
     }
@@ -349,6 +351,16 @@ export class Volume {
     this.#healing = false;
   }
 
+  async #release(): Promise<void> {
+    this.#mounted = undefined;
+    this.#releasing = true;
+    try {
+      await this.#around.mounter.release(this.name);
+    } finally {
+      this.#releasing = false;
+    }
+  }
+
   #startGrace(): void {
     const idle = (): boolean => this.record.references.empty && this.#waiting === 0;
     if (this.#closed || this.#mounted === undefined || !idle()) return;
@@ -356,8 +368,7 @@ export class Volume {
     this.#grace = setTimeout(() => {
       void this.#lock.run(async () => {
         if (!idle() || this.#closed) return;
-        this.#mounted = undefined;
-        await this.#around.mounter.release(this.name);
+        await this.#release();
         log.info({ volume: this.name }, "unmounted");
       });
     }, this.#around.graceMs).unref();
@@ -366,28 +377,5 @@ export class Volume {
   #endGrace(): void {
     clearTimeout(this.#grace);
     this.#grace = undefined;
-  }
-}
-
-/** What another try may find otherwise: a server that is not there yet. */
-function worthRetrying(error: unknown): boolean {
-  const text = error instanceof Error ? error.message : String(error);
-  return /nobody listens|no such host|ECONNRESET|ETIMEDOUT|timed out|LOADING|Connection is closed/i.test(
-    text,
-  );
-}
-
-/** `work`, or an error as soon as `signal` aborts; the work goes on then. */
-async function until<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => {
-    aborted.reject(new Error("It takes too long"));
-  };
-  signal.addEventListener("abort", abort, { once: true });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

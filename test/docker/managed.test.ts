@@ -98,11 +98,11 @@ test("containers notice nothing when the driver inside the plugin is killed", as
   await create("driven");
   const script = "while true; do echo x >> /data/log || exit 1; sleep 0.1; done";
   await engine.container("driven", ["-v", "driven:/data"], script);
-  const [before] = await engine.processes(DRIVER);
+  const before = await engine.processes(DRIVER);
   await engine.kill(before);
   await until("another driver", async () => {
     const [now] = await engine.processes(DRIVER);
-    return now !== undefined && now !== before;
+    return now !== undefined && now !== before[0];
   });
   await until("the volume to be taken over", async () => {
     const status = await volumeStatus(engine, "driven").catch(() => undefined);
@@ -125,8 +125,7 @@ test("when the whole plugin is killed, running containers read again without a r
     await engine.container(name, ["-v", `${name}:/data`]);
     await engine.docker("exec", name, "sh", "-c", `echo ${name} > /data/a && sync`);
   }
-  const [pid1] = await engine.processes(PID_1);
-  await engine.kill(pid1);
+  await engine.kill(await engine.processes(PID_1));
   const start = Date.now();
   for (const name of names) await reads(name, "/data/a", name);
   process.stdout.write(`# read again after ${Date.now() - start} ms\n`);

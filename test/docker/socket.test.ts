@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { startDriver, type TestDriver } from "../support/driver.ts";
 import { startEngine, unused, volumeStatus, type TestEngine } from "../support/engine.ts";
 import { until } from "../support/process.ts";
+
+const MOUNT_PROGRAMS = fileURLToPath(new URL("../../src/mount/", import.meta.url));
 
 /** The driver as a program beside the engine, as its systemd units run it. */
 
@@ -145,10 +148,8 @@ test("a volume heals under a running container when both of its processes are ki
   await engine.container("healed", ["-v", "healed:/data"]);
   await engine.docker("exec", "healed", "sh", "-c", "echo still here > /data/a && sync");
   const { generation } = await volumeStatus(engine, "healed");
-  for (const pid of await engine.processes(`${process.execPath} `)) {
-    const command = await engine.namespace.run("cat", `/proc/${pid}/cmdline`);
-    if (command.includes("src/mount/")) await engine.kill(pid);
-  }
+  // At one moment: each would start the other again.
+  await engine.kill(await engine.processes(`${process.execPath} ${MOUNT_PROGRAMS}`));
   await until("the container to read again", () =>
     engine.docker("exec", "healed", "cat", "/data/a").then(
       (text) => text === "still here",

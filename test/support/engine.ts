@@ -30,7 +30,8 @@ export interface TestEngine extends AsyncDisposable {
   container(name: string, options: readonly string[], script?: string): Promise<void>;
   /** Processes in it whose command line begins so, as they are numbered inside. */
   processes(command: string): Promise<number[]>;
-  kill(pid: number | undefined, signal?: NodeJS.Signals): Promise<void>;
+  /** All of them at once. */
+  kill(pids: readonly number[], signal?: NodeJS.Signals): Promise<void>;
   log(): Promise<string>;
   daemon(): ProgramInside;
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -77,9 +78,9 @@ export async function startEngine(...options: readonly string[]): Promise<TestEn
       const found = lines.filter((line) => line.replace(/^\d+ /, "").startsWith(command));
       return found.map((line) => Number.parseInt(line, 10));
     },
-    async kill(pid = 0, signal = "SIGKILL") {
-      assert.ok(pid > 1, "there is no such process");
-      await namespace.run("kill", "-s", signal.slice(3), String(pid));
+    async kill(pids, signal = "SIGKILL") {
+      assert.ok(pids.length > 0, "there is no such process");
+      await namespace.run("kill", "-s", signal.slice(3), ...pids.map(String));
     },
     log: () => readFile(join(folder, "log"), "utf8"),
     daemon: () => daemon ?? assert.fail("it was never started"),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the product and its tests need and this machine lacks. Debian or Ubuntu, as root.
 #   install.sh run    what `make run` needs: redis-server, mount, Node's packages
+#   install.sh plugin what `make plugin` needs: besides that tini and the engine's command line
 #   install.sh test   also MinIO's server, the official client (the judge of the format), Docker's engine
 # Says nothing when everything is there. Programs without a Debian package go to ~/.cache/juicefs-volume/bin.
 set -euo pipefail
@@ -14,6 +15,8 @@ need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need npm npm
 need redis-server redis-server
 need mount mount
+[ "$want" = run ] || need tini tini
+[ "$want" != plugin ] || need docker docker.io
 if [ "$want" = test ]; then
   need redis-sentinel redis-sentinel
   need cc build-essential
@@ -29,7 +32,6 @@ if [ "$want" = test ]; then
   need openssl openssl
   need pip3 python3-pip
   need unzip unzip
-  need tini tini
   need chattr e2fsprogs
   need ip iproute2
   [ -x /bin/busybox ] || missing+=(busybox-static)

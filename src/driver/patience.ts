@@ -1,0 +1,24 @@
+/** How long and for what a user of a volume waits. */
+
+/** What another try may find otherwise: a server that is not there yet. */
+export function worthRetrying(error: unknown): boolean {
+  const text = error instanceof Error ? error.message : String(error);
+  return /nobody listens|no such host|ECONNRESET|ETIMEDOUT|timed out|LOADING|Connection is closed/i.test(
+    text,
+  );
+}
+
+/** `work`, or an error as soon as `signal` aborts; the work goes on then. */
+export async function until<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => {
+    aborted.reject(new Error("It takes too long"));
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
