@@ -31,7 +31,11 @@ export class KnownAttrs {
 
   /** Keeps what an answer brought, unless it was overtaken. @returns true when it is kept */
   learn(ino: Ino, attr: Attr, mark: ReadMark): boolean {
-    if (this.#fresh.overtaken(ino, mark)) return false;
+    if (this.#fresh.overtaken(ino, mark)) {
+      // Perhaps by a notice of another inode in its shard: what was known before a change of our own is no better.
+      this.forget(ino);
+      return false;
+    }
     const record = this.#records.take(ino);
     if (record === undefined) return false;
     const differs = record.attr === undefined || !sameAttr(record.attr, attr);
