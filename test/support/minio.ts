@@ -14,6 +14,14 @@ export interface TestMinio extends AsyncDisposable {
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
 
+/** What `format` is told so that objects lie there. */
+export function onMinio(minio: TestMinio, bucket = "data"): string[] {
+  return [
+    ...["--storage", "minio", "--bucket", minio.bucket(bucket)],
+    ...["--access-key", MINIO_USER, "--secret-key", MINIO_PASSWORD],
+  ];
+}
+
 export async function startMinio(
   options: { port?: number; folder?: string; password?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<TestMinio> {
