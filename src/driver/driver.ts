@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
-import { heldElsewhere } from "../mount/bind.ts";
+import { holdersElsewhere } from "../mount/bind.ts";
 import { DATABASES, EmbeddedRedis } from "./embedded-redis.ts";
 import { Lock } from "./lock.ts";
 import { Mounter } from "./mounter.ts";
@@ -51,7 +51,6 @@ export class Driver {
   readonly #databases: Record<string, number>;
   /** One change of a volume's existence at a time, by name. */
   readonly #existence = new Map<string, Lock>();
-  #engineSince = Date.now();
   #looking: NodeJS.Timeout | undefined;
 
   /** Reads what is known; never fails on what it reads. Nothing is started or mounted before `restore`. */
@@ -166,7 +165,6 @@ export class Driver {
 
   /** Another engine asks from now on. */
   engineChanged(): void {
-    this.#engineSince = Date.now();
     for (const { record } of this.#volumes.values()) record.references.engineChanged();
     void this.#saved();
   }
@@ -273,9 +271,9 @@ export class Driver {
       ),
     );
     // Inside the plugin only its own processes can be seen.
-    const settled = Date.now() - this.#engineSince > this.#settings.graceMs;
-    if (this.#settings.managed || !settled) return;
-    const dropped = [...this.#volumes.values()].filter((volume) => volume.dropStale(heldElsewhere));
+    if (this.#settings.managed) return;
+    const volumes = [...this.#volumes.values()];
+    const dropped = volumes.filter((volume) => volume.dropStale(holdersElsewhere));
     if (dropped.length > 0) await this.#saved();
   }
 

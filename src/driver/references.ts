@@ -24,6 +24,11 @@ export class References {
     return this.#users.values().some(({ stale }) => stale);
   }
 
+  /** How many the engine that is there now has asked for. */
+  get fresh(): number {
+    return [...this.#users.values()].filter(({ stale }) => !stale).length;
+  }
+
   add(id: string): void {
     const user = this.#users.get(id);
     const count = user === undefined || user.stale ? 1 : user.count + 1;

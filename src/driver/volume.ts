@@ -66,6 +66,8 @@ export class Volume {
   #closed = false;
   #releasing = false;
   #waiting = 0;
+  /** Since when everybody who holds the mount is a user that an engine knows. */
+  #accountedSince = Infinity;
   #grace: NodeJS.Timeout | undefined;
   #lastError: string | undefined;
 
@@ -163,11 +165,19 @@ export class Volume {
     }
   }
 
-  /** Drops users that no engine knows any more, which is told by nobody holding the mount. */
-  dropStale(held: (devices: ReadonlySet<string>) => boolean): boolean {
+  /**
+   * Drops users that no engine knows any more: whoever holds the mount is one of the others, and that for a while, since a
+   * user that is just starting holds nothing yet.
+   */
+  dropStale(holders: (device: string) => number): boolean {
     const { references } = this.record;
-    if (!references.anyStale || this.#mounted === undefined) return false;
-    if (held(new Set([this.#mounted.device]))) return false;
+    const device = references.anyStale ? this.#mounted?.device : undefined;
+    if (device === undefined || holders(device) > references.fresh) {
+      this.#accountedSince = Infinity;
+      return false;
+    }
+    this.#accountedSince = Math.min(this.#accountedSince, Date.now());
+    if (Date.now() - this.#accountedSince < this.#around.graceMs) return false;
     references.dropStale();
     this.#startGrace();
     return true;

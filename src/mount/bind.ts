@@ -90,21 +90,22 @@ export function removeFolder(path: string): void {
   }
 }
 
-/** Mount namespaces other than ours that hold a file system, among the processes that can be seen. */
-export function heldElsewhere(devices: ReadonlySet<string>): boolean {
+/** How many mount namespaces other than ours hold a file system, among the processes that can be seen. */
+export function holdersElsewhere(device: string): number {
   const seen = new Set([readlinkSync("/proc/self/ns/mnt")]);
+  let holders = 0;
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
       const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
       if (seen.has(namespace)) continue;
       seen.add(namespace);
       const mounts = parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
-      if (mounts.some(({ device }) => devices.has(device))) return true;
+      if (mounts.some((mount) => mount.device === device)) holders++;
     } catch {
       // The process has ended.
     }
   }
-  return false;
+  return holders;
 }
 
 const run = promisify(execFile);
