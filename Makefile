@@ -39,7 +39,7 @@ bench: ## compare with the official client; ARGS="--quick --only create"
 	@node bench/main.ts $(ARGS)
 
 docs: ## write what is made of the documents from the sources
-	@WRITE_DOCS=1 node --test --test-reporter=dot test/cli/manual.test.ts
+	@WRITE_DOCS=1 node --test --test-reporter=dot test/cli/manual.test.ts test/driver/manual.test.ts
 
 plugin: ## build the managed plugin and create it in the local engine; PLUGIN=name:tag
 	@test/support/install.sh plugin
@@ -47,6 +47,10 @@ plugin: ## build the managed plugin and create it in the local engine; PLUGIN=na
 	@docker plugin rm $(PLUGIN) >/dev/null 2>&1 || true
 	@docker plugin create $(PLUGIN) plugin/build
 	@echo "now: docker plugin enable $(PLUGIN)"
+
+install: ## install the driver as a service of this machine, and the juicefs command
+	@test/support/install.sh run
+	@plugin/install.sh
 
 push: ## give the plugin to the registry that its name begins with; PLUGIN=host/name:tag
 	@docker plugin push $(PLUGIN)
