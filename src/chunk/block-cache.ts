@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { Maybe } from "../base/maybe.ts";
+import type { ByteRange } from "../object/storage.ts";
 import { blockLength } from "./block.ts";
 import type { BlockId, BlockStore } from "./block-store.ts";
 import type { SharedMemory } from "./shared-memory.ts";
@@ -48,6 +49,28 @@ export class BlockCache {
     const found = this.#blocks.get(keyOf(block));
     if (found !== undefined) return pin(found);
     return this.#load(block).then(pin);
+  }
+
+  /** A small part of a block that the system of this machine has in memory, pinned. */
+  readQuickly(block: BlockId, range: ByteRange): PinnedBlock | undefined {
+    const buffer = this.#memory.take(range.length);
+    const data = buffer.subarray(0, range.length);
+    if (this.#store.readQuickly(block, range, data)) return lent(buffer, data);
+    this.#memory.give(buffer);
+    return undefined;
+  }
+
+  /** A part of a block, pinned. @returns undefined where only the whole block can be had */
+  async readRange(block: BlockId, range: ByteRange): Promise<PinnedBlock | undefined> {
+    const buffer = this.#memory.take(range.length);
+    const data = buffer.subarray(0, range.length);
+    let had = false;
+    try {
+      had = await this.#store.getRange(block, range, data);
+      return had ? lent(buffer, data) : undefined;
+    } finally {
+      if (!had) this.#memory.give(buffer);
+    }
   }
 
   /** Releases blocks when what is answered with them now has been written. */
@@ -119,6 +142,11 @@ export class BlockCache {
       this.#memory.give(block.buffer);
     }
   }
+}
+
+/** Used once: not among the blocks that are kept. */
+function lent(buffer: Uint8Array, data: Uint8Array): CachedBlock {
+  return { buffer, data, pins: 1, evicted: true };
 }
 
 function pin(block: CachedBlock): PinnedBlock {

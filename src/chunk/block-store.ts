@@ -152,13 +152,13 @@ export class BlockStore {
   }
 
   /** Reads a small part of a block at once where it lies on this machine and in the system's memory. */
-  readQuickly(block: BlockId, range: ByteRange): Uint8Array | undefined {
+  readQuickly(block: BlockId, range: ByteRange, into: Uint8Array): boolean {
     const { key, length } = this.#named(block);
     const known = this.#quick.fileOf(key);
-    if (known !== undefined) return this.#quick.read(key, known, range);
+    if (known !== undefined) return this.#quick.read(key, known, { range, into });
     const path = this.#options.localPath?.(key);
-    if (path === undefined) return undefined;
-    return this.#quick.read(key, { path, length, checked: false }, range);
+    if (path === undefined) return false;
+    return this.#quick.read(key, { path, length, checked: false }, { range, into });
   }
 
   /**

@@ -19,11 +19,18 @@ const SLOW_MS = 1;
 const PAUSE_FACTOR = 50;
 const UNIT = 32 << 10;
 const SUM = 4;
+const SCRATCH = Buffer.allocUnsafe(QUICK_BYTES_MAX + 2 * UNIT);
 
 interface OpenFile {
   readonly fd: number;
   /** Of each unit of plain bytes; absent: there are none to check. */
   readonly sums?: Buffer | undefined;
+}
+
+/** What is read of a block, and where it is put, which is just as long. */
+interface Part {
+  readonly range: ByteRange;
+  readonly into: Uint8Array;
 }
 
 /** Where a block's plain bytes lie. */
@@ -61,17 +68,19 @@ export class QuickReads {
     this.#files.delete(known.path);
   }
 
-  /** Reads a part of a block. @returns undefined where another way is to be taken */
-  read(key: string, file: BlockFile, { offset, length }: ByteRange): Uint8Array | undefined {
+  /** Reads a part of a block. @returns false where another way is to be taken */
+  read(key: string, file: BlockFile, part: Part): boolean {
     const begun = performance.now();
-    if (length > QUICK_BYTES_MAX || begun < this.#pausedUntil) return undefined;
+    if (part.range.length > QUICK_BYTES_MAX || begun < this.#pausedUntil) return false;
     try {
       const open = this.#files.get(file.path) ?? this.#open(file);
-      return readPart(open, file, { offset, length });
+      if (open.sums === undefined) readFully(open.fd, part.into, part.range.offset);
+      else readChecked(open.fd, open.sums, file.length, part);
+      return true;
     } catch {
       // Gone, damaged or never there: whoever looks after the file finds out.
       this.forget(key);
-      return undefined;
+      return false;
     } finally {
       const took = performance.now() - begun;
       if (took > SLOW_MS) this.#pausedUntil = begun + took * PAUSE_FACTOR;
@@ -90,23 +99,20 @@ export class QuickReads {
   }
 }
 
-function readPart(open: OpenFile, file: BlockFile, { offset, length }: ByteRange): Uint8Array {
-  if (open.sums === undefined) {
-    const data = Buffer.allocUnsafe(length);
-    readFully(open.fd, data, offset);
-    return data;
-  }
+/** Reads the units that the part touches, and checks them. */
+function readChecked(fd: number, sums: Buffer, fileLength: number, { range, into }: Part): void {
+  const { offset, length } = range;
   const from = Math.floor(offset / UNIT) * UNIT;
-  const to = Math.min(Math.ceil((offset + length) / UNIT) * UNIT, file.length);
-  const data = Buffer.allocUnsafe(to - from);
-  readFully(open.fd, data, from);
+  const to = Math.min(Math.ceil((offset + length) / UNIT) * UNIT, fileLength);
+  const data = SCRATCH.subarray(0, to - from);
+  readFully(fd, data, from);
   for (let at = from; at < to; at += UNIT) {
     const unit = data.subarray(at - from, Math.min(at + UNIT, to) - from);
-    if (crc32c([unit]) !== open.sums.readUInt32BE((at / UNIT) * SUM)) {
+    if (crc32c([unit]) !== sums.readUInt32BE((at / UNIT) * SUM)) {
       throw new Error("The file holds other bytes than were written");
     }
   }
-  return data.subarray(offset - from, offset - from + length);
+  into.set(data.subarray(offset - from, offset - from + length));
 }
 
 /** The checksums behind the plain bytes; undefined where the file ends with these. */

@@ -1,26 +1,43 @@
 /**
- * Memory that worker threads fill and the serving thread answers from: buffers of block size that are used again, and
- * smaller ones. Bounded by who uses it.
+ * Memory that worker threads fill and the serving thread answers from. Buffers are used again: to make them anew for each
+ * request would cost more than what they are used for.
  */
-export class SharedMemory {
-  readonly #size: number;
-  readonly #keep: number;
-  readonly #free: Uint8Array[] = [];
 
-  /** `size`: bytes of a block; `keep`: how many unused buffers stay. */
-  constructor(size: number, keep: number) {
-    this.#size = size;
-    this.#keep = keep;
+/** Bytes of the smallest buffer. */
+const SMALLEST = 4096;
+
+export class SharedMemory {
+  readonly #keepBytes: number;
+  readonly #free = new Map<number, Uint8Array[]>();
+  #freeBytes = 0;
+
+  /** `keepBytes`: so much stays of what nobody uses. */
+  constructor(keepBytes: number) {
+    this.#keepBytes = keepBytes;
   }
 
-  /** A buffer of at least `length` bytes, with anything in it. */
+  /** A buffer of at least `length` bytes, less than a third longer, with anything in it. */
   take(length: number): Uint8Array {
-    if (length * 2 <= this.#size) return new Uint8Array(new SharedArrayBuffer(length));
-    return this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(this.#size));
+    const size = roomFor(length);
+    const used = this.#free.get(size)?.pop();
+    if (used === undefined) return new Uint8Array(new SharedArrayBuffer(size));
+    this.#freeBytes -= size;
+    return used;
   }
 
   /** Nobody looks at it any more. */
   give(buffer: Uint8Array): void {
-    if (buffer.length === this.#size && this.#free.length < this.#keep) this.#free.push(buffer);
+    if (this.#freeBytes + buffer.length > this.#keepBytes) return;
+    this.#freeBytes += buffer.length;
+    const others = this.#free.get(buffer.length);
+    if (others === undefined) this.#free.set(buffer.length, [buffer]);
+    else others.push(buffer);
   }
+}
+
+/** Four sizes from one power of two to the next. */
+function roomFor(length: number): number {
+  if (length <= SMALLEST) return SMALLEST;
+  const step = 2 ** (Math.floor(Math.log2(length - 1)) - 2);
+  return Math.ceil(length / step) * step;
 }

@@ -81,7 +81,7 @@ export class DataEngine implements FileData {
     this.#commit = (commits) => meta.commitSlices(commits);
     this.#journal = new DirtyJournal(options.folder);
     this.#loose = new LooseSlices(store, this.#journal);
-    const memory = new SharedMemory(store.blockSize, Math.ceil(half / 4 / store.blockSize));
+    const memory = new SharedMemory(half / 4);
     const cache = new BlockCache(store, memory, { capacityBytes: half });
     this.#views = new ChunkViews(this.#readChunk, (ino, chunkIndex, { records, pieces }) => {
       if (options.readOnly) return;

@@ -185,14 +185,16 @@ export class FileReader implements ReadHandle {
     { from, to, whole }: { from: number; to: number; whole: boolean },
   ): Maybe<Part> {
     const { cache, store } = this.#parts;
-    const small = !whole && (to - from) * 4 <= store.blockSize;
-    if (small && !cache.has(block)) {
-      const range = { offset: from, length: to - from };
-      const view = store.readQuickly(block, range);
-      if (view !== undefined) return { view };
-      if (cache.countMiss(block) < PIECES_MAX) return this.#readRange(block, range);
+    const small = (to - from) * 4 <= store.blockSize;
+    if (!small || cache.has(block)) return this.#readWhole(block, from, to);
+    const range = { offset: from, length: to - from };
+    // A stream has the block loaded whole, unless this is all that the slice has.
+    if (!whole || range.length === block.sliceSize) {
+      const found = cache.readQuickly(block, range);
+      if (found !== undefined) return { view: found.data, block: found };
     }
-    return this.#readWhole(block, from, to);
+    if (whole || cache.countMiss(block) >= PIECES_MAX) return this.#readWhole(block, from, to);
+    return this.#readRange(block, range);
   }
 
   #readWhole(block: BlockId, from: number, to: number): Maybe<Part> {
@@ -205,9 +207,9 @@ export class FileReader implements ReadHandle {
   }
 
   async #readRange(block: BlockId, range: ByteRange): Promise<Part> {
-    const view = new Uint8Array(new SharedArrayBuffer(range.length));
-    const had = await this.#parts.store.getRange(block, range, view).catch(failed);
-    return had ? { view } : this.#readWhole(block, range.offset, range.offset + range.length);
+    const found = await this.#parts.cache.readRange(block, range).catch(failed);
+    if (found !== undefined) return { view: found.data, block: found };
+    return this.#readWhole(block, range.offset, range.offset + range.length);
   }
 
   #loadAhead(from: number, to: number): void {

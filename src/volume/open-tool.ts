@@ -78,7 +78,7 @@ async function openToolStore(format: Format): Promise<BlockStore> {
 }
 
 function copyParts(store: BlockStore): CopyParts {
-  const memory = new SharedMemory(store.blockSize, CACHED_BLOCKS);
+  const memory = new SharedMemory(CACHED_BLOCKS * store.blockSize);
   const capacityBytes = CACHED_BLOCKS * store.blockSize;
   return { store, memory, cache: new BlockCache(store, memory, { capacityBytes }) };
 }
