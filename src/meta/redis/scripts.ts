@@ -5,6 +5,7 @@ import type { Redis } from "ioredis";
 import { FsError, type ErrnoName } from "../../base/fs-error.ts";
 import { constants } from "node:os";
 import { ScriptCall, type Argument } from "./script-call.ts";
+import { scriptText } from "./script-text.ts";
 
 /**
  * Runs Lua scripts by their names: `lua/<name>.lua`, loaded once, called by hash. A refusal of a script
@@ -24,17 +25,15 @@ interface Script {
 
 const loaded = new Map<string, Script>();
 
-/** A script's text: `preludes` and the script, as one chunk of Lua. */
+/** A script's text, with what it uses before it. */
 function script(name: string): Script {
   const known = loaded.get(name);
   if (known !== undefined) return known;
   const read = (file: string): string =>
     readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8");
   const own = read(name);
-  const preludes = (/^-- uses (.*)$/m.exec(own)?.[1] ?? "")
-    .split(" ")
-    .filter((part) => part !== "");
-  const text = [...preludes.map(read), own].join("\n");
+  const shared = (/^-- uses (.*)$/m.exec(own)?.[1] ?? "").split(" ").filter((part) => part !== "");
+  const text = scriptText(shared.map(read), own);
   const made = { text, hash: createHash("sha1").update(text).digest("hex") };
   loaded.set(name, made);
   return made;
