@@ -43,8 +43,8 @@ suite("changes on two mounts", () => {
     pair = await mountPair({ format: ["--trash-days", "0"] });
   });
   after(async () => {
-    await pair[Symbol.asyncDispose]();
     await endProcesses();
+    await pair[Symbol.asyncDispose]();
   });
 
   /** A folder for a test, seen by both mounts. */

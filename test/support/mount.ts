@@ -148,7 +148,7 @@ async function mounted(path: string, supervisor: RunningProgram): Promise<TestMo
       } catch (error) {
         await run("umount", ["-l", path]).catch(() => undefined);
         await supervisor.stop("SIGKILL");
-        throw error;
+        throw new Error(`${path} did not end: ${supervisor.output()}`, { cause: error });
       }
     },
   };
