@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { log } from "../base/log.ts";
 import { childEnvironment } from "./child-environment.ts";
@@ -161,6 +162,11 @@ export class ServerHandle {
 
   /** A supervisor that was itself stopped has heard nothing: it asks first. */
   #ping(): void {
+    if (this.#asked && (this.#hung || isEnding(this.pid))) {
+      // A thread of it is still in the kernel, perhaps for what only a successor can answer.
+      this.#died("it was killed");
+      return;
+    }
     if (this.#asked && performance.now() - this.#heard > HUNG_MS) {
       log.error({ pid: this.pid }, "the serving process hangs, it is replaced");
       this.#hung = true;
@@ -170,5 +176,15 @@ export class ServerHandle {
     if (!this.#asked) this.#heard = performance.now();
     this.#asked = true;
     void this.#link.send({ kind: "ping" });
+  }
+}
+
+/** True for a process that executes nothing any more although it is not gone: threads of it may wait in the kernel. */
+function isEnding(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return "ZX".includes(stat.charAt(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
   }
 }

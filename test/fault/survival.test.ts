@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { MountStatus } from "../../src/mount/control.ts";
 import { startProgram, until } from "../support/process.ts";
+import { kill } from "./kill.ts";
 import { makeFolder } from "../support/folder.ts";
 import { onMinio, startMinio } from "../support/minio.ts";
 import {
@@ -49,21 +49,6 @@ async function writeDuring(folder: string, disturb: () => Promise<void>): Promis
   const [status] = (await gone) as [number];
   assert.equal(status, 0, writer.output());
   return JSON.parse(writer.output()) as Report;
-}
-
-/** Kills one of the mount's processes and waits until it is served again. */
-async function kill(
-  mount: { path: string; folder: string },
-  which: "serverPid" | "supervisorPid",
-): Promise<MountStatus> {
-  const before = await askTestMount(mount);
-  process.kill(before[which], "SIGKILL");
-  let after = before;
-  await until("a successor", async () => {
-    after = await askTestMount(mount).catch(() => before);
-    return after[which] !== before[which] && after.state === "serving";
-  });
-  return after;
 }
 
 /** Settles when something was appended since. */
