@@ -22,6 +22,7 @@ import { askMount, type MountStatus } from "../mount/control.ts";
 import type { MountConfig } from "../mount/messages.ts";
 import { startMount } from "../mount/start.ts";
 import { unmountVolume } from "../mount/unmount.ts";
+import { upgradeMount } from "../mount/upgrade.ts";
 import type { Settings } from "./settings.ts";
 
 /**
@@ -122,7 +123,7 @@ export class Mounter {
     return probeMount(path);
   }
 
-  /** Finds what an earlier driver left mounted: at most one generation stays, and it is bound. */
+  /** Finds what an earlier driver left mounted: at most one generation stays, bound, and served by this version if it can be. */
   async adopt(name: string): Promise<Generation | undefined> {
     const found: Generation[] = mountsBelow(join(this.#stages, name)).map(({ target, device }) => ({
       ...{ number: Number(basename(target)), path: target, device },
@@ -134,7 +135,11 @@ export class Mounter {
       if (seen.dead) await this.#end(generation.path);
       else kept = generation;
     }
-    if (kept !== undefined && !this.isBound(name, kept.device)) await this.bind(name, kept);
+    if (kept === undefined) return undefined;
+    if (!this.isBound(name, kept.device)) await this.bind(name, kept);
+    await upgradeMount(kept.path).catch((error: unknown) => {
+      log.error({ volume: name, error }, "the mount stays with the version that serves it");
+    });
     return kept;
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { cp, readFile, symlink, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +8,7 @@ import { makeFolder } from "./folder.ts";
 import { makeNamespace, type ProgramInside, type TestNamespace } from "./namespace.ts";
 import { until } from "./process.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/driver/main.ts", import.meta.url));
+const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What the driver answers. */
 export interface Answer {
@@ -35,8 +36,24 @@ export interface TestDriver extends AsyncDisposable {
   call(method: string, body?: unknown): Promise<Answer>;
   /** Calls it and expects that it is done. */
   done(method: string, body?: unknown): Promise<Answer>;
-  /** Starts another one, after the one before has ended. */
-  start(): Promise<void>;
+  /** Starts another one, after the one before has ended. `product`: of a copy of the sources. */
+  start(product?: string): Promise<void>;
+}
+
+/** A copy of the sources that says it is another version, with `changed` files. @returns the folder */
+export async function copyProduct(
+  to: string,
+  version: string,
+  changed: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  await cp(join(PROJECT, "src"), join(to, "src"), { recursive: true });
+  await cp(join(PROJECT, "package.json"), join(to, "package.json"));
+  await symlink(join(PROJECT, "node_modules"), join(to, "node_modules"));
+  const path = join(to, "src/base/version.ts");
+  const text = await readFile(path, "utf8");
+  await writeFile(path, text.replace(/(?<=VERSION = .*)[0-9.]+(?=`)/, `.${version}`));
+  for (const [name, content] of Object.entries(changed)) await writeFile(join(to, name), content);
+  return to;
 }
 
 /** @param place in whose namespace it runs; else in one of its own */
@@ -49,8 +66,9 @@ export async function startDriver(
   const state = join(folder.path, "state");
   const socket = namespace.path("/run/docker/plugins/juicefs.sock");
   let program: ProgramInside | undefined;
-  const start = async (): Promise<void> => {
-    program = namespace.start(process.execPath, [MAIN], { JUICEFS_STATE: state, ...env });
+  const start = async (product = PROJECT): Promise<void> => {
+    const main = join(product, "src/driver/main.ts");
+    program = namespace.start(process.execPath, [main], { JUICEFS_STATE: state, ...env });
     await until("the driver", () => {
       if (program?.child.exitCode !== null) throw new Error(`It ended: ${program?.output()}`);
       return program.output().includes('"listening"');
