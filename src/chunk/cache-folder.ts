@@ -6,7 +6,7 @@ import { DamagedBlock, readBlock, type BlockRange, type VerifyLevel } from "./bl
 import { CachePlace } from "./cache-place.ts";
 import { scanBlocks } from "./cache-scan.ts";
 import { roomOf, type Room } from "./cache-space.ts";
-import { CacheIndex, type Eviction } from "./eviction.ts";
+import { FILE_BYTES, CacheIndex, type Eviction } from "./eviction.ts";
 import { FolderHealth } from "./folder-health.ts";
 import { OpenBlocks } from "./open-blocks.ts";
 
@@ -65,6 +65,8 @@ export class CacheFolder {
   /** What was put here since a walk began. */
   #fresh: Set<string> | undefined;
   #room: Pick<Room, "bytes" | "items"> = { bytes: 0, items: 0 };
+  /** What is being written. */
+  readonly #arriving = { bytes: 0, blocks: 0 };
   #full = false;
   #stageFull = false;
   #evicting: Promise<void> | undefined;
@@ -159,11 +161,17 @@ export class CacheFolder {
   async write(key: string, parts: readonly Uint8Array[], length: number): Promise<boolean> {
     if (this.#full || !this.#health.writable) return false;
     if (this.#scanned && this.#index.has(key)) return true;
+    if (this.#options.eviction === "none" && !this.#hasRoomFor(length)) return false;
+    this.#arriving.bytes += length + FILE_BYTES;
+    this.#arriving.blocks++;
     try {
       await this.#health.watch(() => this.place.write(join(this.place.raw, key), parts));
     } catch (error) {
       await this.#failed(key, error);
       return false;
+    } finally {
+      this.#arriving.bytes -= length + FILE_BYTES;
+      this.#arriving.blocks--;
     }
     this.counts.writes++;
     this.#fresh?.add(key);
@@ -296,6 +304,12 @@ export class CacheFolder {
 
   #isOver(): boolean {
     return this.bytes > this.#room.bytes || this.blocks > this.#room.items;
+  }
+
+  #hasRoomFor(length: number): boolean {
+    const bytes = this.bytes + this.#arriving.bytes + length + FILE_BYTES;
+    const blocks = this.blocks + this.#arriving.blocks + 1;
+    return bytes <= this.#room.bytes && blocks <= this.#room.items;
   }
 
   #makeRoom(): void {

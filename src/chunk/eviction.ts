@@ -6,7 +6,7 @@ export const EVICTIONS = ["2-random", "none", "lru"] as const;
 export type Eviction = (typeof EVICTIONS)[number];
 
 /** A block is counted with this much more than its bytes. */
-const FILE_BYTES = 4096;
+export const FILE_BYTES = 4096;
 
 export interface CachedFile {
   readonly key: string;

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
@@ -97,6 +97,23 @@ export async function askTestMount(
   const answer = await askMount(mount.path, request, { limitMs: 30_000, run });
   if (answer === undefined) throw new Error(`Nobody answers for the mount on ${mount.path}`);
   return answer;
+}
+
+/** Kills both processes of a mount at once: nobody is there any more to answer for what is mounted. */
+export async function killMount(
+  mount: TestMount,
+  { folder }: Pick<TestVolumeOnDisk, "folder">,
+): Promise<void> {
+  const { supervisorPid, serverPid } = await askTestMount({ path: mount.path, folder });
+  // Stopped first: neither sees the other end.
+  for (const signal of ["SIGSTOP", "SIGKILL"] as const) {
+    for (const pid of [serverPid, supervisorPid]) process.kill(pid, signal);
+  }
+  const runs = join(folder, "run");
+  const left = (await readdir(runs)).map((name) => join(runs, name, "shared"));
+  for (const path of [mount.path, ...left])
+    await run("umount", ["-l", path]).catch(() => undefined);
+  await mount.unmount();
 }
 
 /** Mounts a volume with the official client. */
