@@ -80,11 +80,6 @@ export class KernelNotifier {
     this.#inDirectory(parent, [invalEntry(parent, name, this.#expireOnly)]);
   }
 
-  /** Asks the kernel to send again what was not answered. */
-  resend(): void {
-    writeMessage(this.#fd, header(FUSE_NOTIFY_RESEND, 0));
-  }
-
   /** Settles when every message so far was written; at once when they were. */
   settled(): Maybe<void> {
     if (this.#pending.size === 0) return undefined;
@@ -107,6 +102,11 @@ export class KernelNotifier {
 
 /** No directory has it: such a message waits for the lock and does nothing. */
 const NO_NAME = Buffer.from("/");
+
+/** Asks the kernel to send again what was not answered. */
+export function askAgain(fd: number): void {
+  writeMessage(fd, header(FUSE_NOTIFY_RESEND, 0));
+}
 
 /** @returns false when the kernel knows nothing of it */
 export function writeMessage(fd: number, message: Uint8Array): boolean {

@@ -25,6 +25,8 @@ export interface Succession {
   readonly negotiated: Negotiated;
   /** Decimal. */
   readonly sid: string;
+  /** Nobody has answered for long: where the volume cannot be opened, whoever waits is told that it failed. */
+  readonly refuses: boolean;
 }
 
 /** What the volume turned out to be. */

@@ -1,9 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { setPriority } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import { has, type Negotiated } from "../fuse/init.ts";
-import { KernelNotifier } from "../fuse/notify.ts";
+import { askAgain, KernelNotifier } from "../fuse/notify.ts";
+import { REFUSING } from "../fuse/refusal.ts";
+import type { Operations } from "../fuse/operations.ts";
 import { RequestJournal } from "../fuse/request-journal.ts";
 import { FuseSession } from "../fuse/session.ts";
 import { UnderWay } from "../fuse/under-way.ts";
@@ -27,6 +30,8 @@ const DEVICE = { requests: 3, replies: 4 };
 const EXIT_FAILED = 2;
 const NOTICE_MS = 200;
 const STAGED_MS = 1000;
+/** How long a process that cannot serve refuses what is asked, before another one tries. */
+const REFUSE_MS = 5000;
 /** As JuiceFS has it (cmd/mount_unix.go, 1.4). */
 const NICE = -19;
 /** How long requests under way may take when the mount is handed over; the kernel sends the others again. */
@@ -64,7 +69,7 @@ class Server {
   async #take(message: ToServer): Promise<void> {
     switch (message.kind) {
       case "open":
-        await this.#open(message.config);
+        await this.#openFirst(message.config);
         break;
       case "serve":
         await this.#serve(message.negotiated);
@@ -86,33 +91,54 @@ class Server {
     }
   }
 
+  async #openFirst(config: ServerConfig): Promise<void> {
+    try {
+      await this.#open(config);
+    } catch (error) {
+      await this.#fail(error);
+    }
+  }
+
+  /** @throws Error in one sentence */
   async #open(config: ServerConfig, after?: Predecessor): Promise<void> {
     this.#config = config;
-    try {
-      this.#volume = await openVolume(config.metaUrl, {
-        ...{ mountpoint: config.mountpoint, values: config.values, folder: config.folder },
-        ...{ readOnly: isReadOnly(config.values), after },
-        gone: (reason) => {
-          this.#tell({ kind: "gone", reason });
-        },
-      });
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      // Whoever asks for a mount tells its failure; nobody asks for a successor.
-      if (after !== undefined) log.error({ error }, "the mount cannot be taken over yet");
-      await this.#supervisor.send({ kind: "failed", message });
-      process.exit(EXIT_FAILED);
-    }
-    const volume = this.#volume;
+    const volume = await openVolume(config.metaUrl, {
+      ...{ mountpoint: config.mountpoint, values: config.values, folder: config.folder },
+      ...{ readOnly: isReadOnly(config.values), after },
+      gone: (reason) => {
+        this.#tell({ kind: "gone", reason });
+      },
+    });
+    this.#volume = volume;
     await listenJobs(config.mountpoint, (job, followed) => volume.runJob(job, followed));
     const { format, sid } = volume;
     this.#tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
   }
 
+  /** Whoever asks for a mount tells its failure; nobody asks for a successor. */
+  async #fail(error: unknown): Promise<void> {
+    const message = error instanceof Error ? error.message : String(error);
+    await this.#supervisor.send({ kind: "failed", message });
+    process.exit(EXIT_FAILED);
+  }
+
   async #succeed(config: ServerConfig, after: Succession): Promise<void> {
     const lastNotice = readIfThere(join(config.folder, "last-notice"));
-    await this.#open(config, { sid: BigInt(after.sid), lastNotice });
+    try {
+      await this.#open(config, { sid: BigInt(after.sid), lastNotice });
+    } catch (error) {
+      log.error({ error }, "the mount cannot be taken over yet");
+      if (after.refuses) await this.#refuse(after.negotiated);
+      await this.#fail(error);
+    }
     await this.#serve(after.negotiated, true);
+  }
+
+  /** Who waits for an answer was patient enough: he is told that it failed, until somebody can serve again. */
+  async #refuse(negotiated: Negotiated): Promise<void> {
+    const served = this.#begin(REFUSING, negotiated, { underWay: new UnderWay(), successor: true });
+    await Promise.race([served, sleep(REFUSE_MS)]);
+    await this.#session?.leave(LEAVE_MS);
   }
 
   async #serve(negotiated: Negotiated, successor = false): Promise<void> {
@@ -127,15 +153,7 @@ class Server {
     volume.setKernel(kernelCaches(notifier));
     this.#keepLastNotice(volume);
     this.#tellStaged(volume);
-    const resends = has(negotiated, "HAS_RESEND");
-    const journal = resends ? undefined : new RequestJournal(this.#file("requests"));
-    const session = new FuseSession(DEVICE, operationsOf(volume.vfs), { underWay, journal });
-    this.#session = session;
-    if (successor) session.takeOver();
-    const served = session.serve();
-    if (successor && resends) notifier.resend();
-    if (!resends && !successor)
-      log.info("this kernel does not send requests again: they are noted down");
+    const served = this.#begin(operationsOf(volume.vfs), negotiated, { underWay, successor });
     this.#tell({ kind: "serving" });
     await served;
     if (this.#ending) return;
@@ -146,6 +164,24 @@ class Server {
     if (staged !== undefined) await this.#supervisor.send({ kind: "staged", staged });
     await this.#supervisor.send({ kind: "ended" });
     process.exit(0);
+  }
+
+  /** Answers requests, as a successor those too that a process before did not. Settles when it is unmounted. */
+  #begin(
+    fs: Operations,
+    negotiated: Negotiated,
+    { underWay, successor }: { underWay: UnderWay; successor: boolean },
+  ): Promise<void> {
+    const resends = has(negotiated, "HAS_RESEND");
+    const journal = resends ? undefined : new RequestJournal(this.#file("requests"));
+    const session = new FuseSession(DEVICE, fs, { underWay, journal });
+    this.#session = session;
+    if (successor) session.takeOver();
+    const served = session.serve();
+    if (successor && resends) askAgain(DEVICE.replies);
+    if (!resends && !successor)
+      log.info("this kernel does not send requests again: they are noted down");
+    return served;
   }
 
   async #flush(): Promise<void> {

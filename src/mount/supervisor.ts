@@ -6,6 +6,7 @@ import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
 import { forgetControl, listenControl, type ControlRequest, type MountStatus } from "./control.ts";
 import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./messages.ts";
+import { patienceMs } from "../options/mount.ts";
 import type { StagedBlocks } from "../volume/open.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, checksItself, kernelOptions, wantsWritebackCache } from "./options.ts";
@@ -43,6 +44,8 @@ export class Supervisor {
   #control: Server | undefined;
   #serving = false;
   #servingSince = Infinity;
+  /** Undefined while a process serves. */
+  #unservedSince: number | undefined;
   /** In a row. */
   #deaths = 0;
   #restarts = 0;
@@ -165,6 +168,7 @@ export class Supervisor {
       () => {
         this.#serving = true;
         this.#servingSince = Date.now();
+        this.#unservedSince = undefined;
       },
       () => undefined,
     );
@@ -184,6 +188,7 @@ export class Supervisor {
 
   #died({ done, how }: Death): void {
     this.#serving = false;
+    this.#unservedSince ??= performance.now();
     // Nobody can use it any more, and nothing is left that a successor would have to store.
     const over = !isMounted(this.#config.mountpoint) && !holdsUnstored(this.#folder);
     if (done || over) {
@@ -207,7 +212,9 @@ export class Supervisor {
   #succeed(server: ServerHandle): void {
     if (this.#negotiated === undefined || this.#volume === undefined) return;
     this.#look(server);
-    const after = { negotiated: this.#negotiated, sid: this.#volume.sid };
+    const silentMs = performance.now() - (this.#unservedSince ?? Infinity);
+    const refuses = silentMs > patienceMs(this.#config.values);
+    const after = { negotiated: this.#negotiated, sid: this.#volume.sid, refuses };
     const config = { ...this.#config, folder: this.#folder };
     void server.send({ kind: "succeed", config, after });
   }

@@ -118,3 +118,11 @@ export const mountTable = {
 } satisfies OptionTable;
 
 export type MountValues = OptionValues<typeof mountTable>;
+
+/** For each try that an operation may make. */
+const PATIENCE_A_TRY_MS = 3000;
+
+/** How long an operation waits for metadata, in milliseconds. */
+export function patienceMs(values: Pick<MountValues, "io-retries">): number {
+  return PATIENCE_A_TRY_MS * Math.max(values["io-retries"], 1);
+}

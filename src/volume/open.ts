@@ -8,7 +8,7 @@ import type { Format } from "../meta/format.ts";
 import type { Meta, MetaListener, Notice } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
-import type { MountValues } from "../options/mount.ts";
+import { patienceMs, type MountValues } from "../options/mount.ts";
 import { AclRules } from "../vfs/acls.ts";
 import { getattr } from "../vfs/attr-of.ts";
 import { DataEngine } from "../vfs/data-engine.ts";
@@ -25,9 +25,6 @@ import { openStore } from "./open-store.ts";
 import { FollowedSettings } from "./followed-settings.ts";
 import { storageSettings } from "./storage-settings.ts";
 import { tryStorage } from "./try-storage.ts";
-
-/** How long an operation waits for metadata, for each try that it may make. */
-const PATIENCE_A_TRY_MS = 3000;
 
 /** How a volume is opened for a mount. */
 export interface OpenVolumeOptions {
@@ -88,7 +85,7 @@ export async function openVolume(
       ...{ mountpoint: options.mountpoint, readOnly: options.readOnly, ...options.after },
       ...{ noBgjob: values["no-bgjob"], heartbeatMs: values.heartbeat },
       skipDirMtimeMs: values["skip-dir-mtime"],
-      patienceMs: PATIENCE_A_TRY_MS * Math.max(values["io-retries"], 1),
+      patienceMs: patienceMs(values),
     },
     listenerOf(parts, options),
   );

@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  stat,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -226,4 +235,25 @@ test("a volume that was unmounted ends although its server is gone, where everyt
   await volume.server.stop("SIGKILL");
   await mount.unmount(90_000);
   assert.deepEqual(await readdir(join(volume.folder, "run")), []);
+});
+
+test("who waits is told that it failed when the serving process dies while its server does not answer, and the mount goes on later", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume, ["--io-retries", "1"]);
+  const where = { path: mount.path, folder: volume.folder };
+  const path = join(mount.path, "file");
+  await writeFile(path, "contents");
+  const { serverPid } = await askTestMount(where);
+  process.kill(volume.server.pid, "SIGSTOP");
+  try {
+    process.kill(serverPid, "SIGKILL");
+    await assert.rejects(stat(path), { code: /^(EIO|ENOMEM)$/ });
+    await assert.rejects(appendFile(path, " and more"));
+  } finally {
+    process.kill(volume.server.pid, "SIGCONT");
+  }
+  await until("it is served again", async () => (await askTestMount(where)).state === "serving");
+  assert.equal(await readFile(path, "utf8"), "contents");
+  await appendFile(path, " and more");
+  assert.equal(await readFile(path, "utf8"), "contents and more");
 });
