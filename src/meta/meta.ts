@@ -18,6 +18,11 @@ import type {
 } from "./types.ts";
 import type { Upkeep } from "./upkeep.ts";
 
+/** What a name led to; of a short file with few slices those of its only chunk too. */
+export interface Found extends Entry {
+  readonly slices?: readonly Slice[];
+}
+
 /**
  * Names, attributes and slices of one volume; one method an operation, one round trip each unless it
  * says otherwise. Nothing is cached here: each method asks the server, and each change answers with the
@@ -41,7 +46,7 @@ export interface Meta {
   readonly lastNotice: string | undefined;
 
   /** @throws FsError ENOENT */
-  lookup(parent: Ino, name: Buffer): Promise<Entry>;
+  lookup(parent: Ino, name: Buffer): Promise<Found>;
   /** @throws FsError ENOENT */
   getattr(ino: Ino): Promise<Attr>;
   /** The same for many inodes; undefined for those that are gone. */

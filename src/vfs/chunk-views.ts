@@ -47,6 +47,8 @@ export class ChunkViews {
   });
   readonly #loads = new Map<string, Load>();
   readonly #chunks = new Map<Ino, Set<number>>();
+  /** Counts changes of any chunk. */
+  #changes = 0;
 
   /** `onRead`: told each view that was read from the server. */
   constructor(
@@ -70,6 +72,7 @@ export class ChunkViews {
 
   /** A record of ours was pushed; `records`: how many the chunk has now. */
   committed(ino: Ino, chunkIndex: number, record: Slice, records: number): void {
+    this.#changes++;
     const key = keyOf(ino, chunkIndex);
     const load = this.#loads.get(key);
     if (load !== undefined) load.pushed = records;
@@ -80,6 +83,7 @@ export class ChunkViews {
   }
 
   drop(ino: Ino): void {
+    this.#changes++;
     for (const chunkIndex of this.#chunks.get(ino) ?? []) {
       this.#views.delete(keyOf(ino, chunkIndex));
     }
@@ -89,9 +93,27 @@ export class ChunkViews {
   }
 
   dropChunk(ino: Ino, chunkIndex: number): void {
+    this.#changes++;
     const key = keyOf(ino, chunkIndex);
     this.#views.delete(key);
     this.#overtake(key);
+  }
+
+  /** To be taken before something is asked for that may bring a view along. */
+  mark(): number {
+    return this.#changes;
+  }
+
+  /** Keeps what an answer brought along, unless something changed since `mark`. */
+  offer(ino: Ino, chunkIndex: number, records: readonly Slice[], mark: number): void {
+    if (mark !== this.#changes || this.#views.has(keyOf(ino, chunkIndex))) return;
+    this.#keep(ino, chunkIndex, { pieces: mergeSlices(records), records: records.length });
+  }
+
+  #keep(ino: Ino, chunkIndex: number, view: View): void {
+    this.#views.set(keyOf(ino, chunkIndex), view);
+    const chunks = this.#chunks.get(ino) ?? new Set();
+    this.#chunks.set(ino, chunks.add(chunkIndex));
   }
 
   #lookLater<T>(
@@ -134,9 +156,7 @@ export class ChunkViews {
       (records) => {
         const view = { pieces: mergeSlices(records), records: records.length };
         if (!load.stale && load.pushed <= view.records) {
-          this.#views.set(key, view);
-          const chunks = this.#chunks.get(ino) ?? new Set();
-          this.#chunks.set(ino, chunks.add(chunkIndex));
+          this.#keep(ino, chunkIndex, view);
           this.#onRead(ino, chunkIndex, view);
         }
         settle((waiting) => {

@@ -6,7 +6,7 @@ import type { Spool } from "../chunk/spool.ts";
 import { CHUNK_SIZE } from "../meta/limits.ts";
 import type { Piece } from "../meta/merge.ts";
 import type { Meta } from "../meta/meta.ts";
-import type { Attr, CommitOutcome, Ino, Time } from "../meta/types.ts";
+import type { Attr, CommitOutcome, Ino, Slice, Time } from "../meta/types.ts";
 import { ChunkViews } from "./chunk-views.ts";
 import { Committer } from "./committer.ts";
 import { Compactor, type Compacted } from "./compactor.ts";
@@ -203,6 +203,13 @@ export class DataEngine implements FileData {
 
   invalidate(ino: Ino): void {
     this.#views.drop(ino);
+  }
+
+  expectSlices(): (ino: Ino, slices: readonly Slice[]) => void {
+    const mark = this.#views.mark();
+    return (ino, slices) => {
+      this.#views.offer(ino, 0, slices, mark);
+    };
   }
 
   /** Makes few slices of a chunk's many; what is not committed yet stays as it is. */

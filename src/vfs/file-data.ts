@@ -1,5 +1,5 @@
 import type { Maybe } from "../base/maybe.ts";
-import type { Ino } from "../meta/types.ts";
+import type { Ino, Slice } from "../meta/types.ts";
 
 /**
  * The contents of files, below names and handles: one state per inode, shared by all its handles. `Vfs` calls it; it
@@ -37,6 +37,11 @@ export interface FileData {
   closeHandle(handle: ReadHandle): void;
   /** Chunk lists and buffers of the inode are stale (changed elsewhere, truncated, copied into). */
   invalidate(ino: Ino): void;
+  /**
+   * To be called before a question whose answer may bring the slices of a short file. @returns what takes them, and keeps them
+   * where no chunk changed meanwhile
+   */
+  expectSlices(): (ino: Ino, slices: readonly Slice[]) => void;
   /** SEEK_DATA / SEEK_HOLE after a flush. @returns undefined where there is nothing more */
   seek(
     ino: Ino,

@@ -72,10 +72,12 @@ async function askOrKeep(parts: VfsParts, parent: Ino, name: Buffer): Promise<Kn
 }
 
 async function ask(parts: VfsParts, parent: Ino, name: Buffer): Promise<KnownEntry | Absent> {
-  const { known, meta } = parts;
+  const { data, known, meta } = parts;
   const mark = known.mark();
+  const take = data.expectSlices();
   try {
     const entry = await meta.lookup(parent, name);
+    if (entry.slices !== undefined) take(entry.ino, entry.slices);
     sawAttr(parts, entry.ino, entry.attr);
     const attr = entry.attr.nlink === 0 ? 0 : known.keepAttr(entry.ino, entry.attr, mark);
     const ttl = known.keepEntry(parent, name, entry.ino, mark);

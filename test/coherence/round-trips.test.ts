@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readdir, readlink, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
@@ -123,6 +123,7 @@ suite("round trips", () => {
     const at = await folder("reads");
     const path = (name: string): string => join(at, name);
     await writeFile(path("f"), "");
+    await writeFile(path("short"), "short");
     await me.symlink("target", path("sl"));
     await me.setxattr(path("f"), "user.a", Buffer.from("b"));
     const read = async (): Promise<void> => {
@@ -145,6 +146,9 @@ suite("round trips", () => {
       await me.lstat(cold("sl"));
     });
     await costs(1, "readlink, cold", () => readlink(cold("sl")));
+    await costs(1, "a short file, cold, read whole", async () => {
+      assert.equal(await readFile(cold("short"), "utf8"), "short");
+    });
     await costs(1, "getxattr, cold", () => me.getxattr(cold("f"), "user.a"));
     await costs(0, "getxattr of another name", () =>
       assert.rejects(me.getxattr(cold("f"), "user.none"), { code: "ENODATA" }),

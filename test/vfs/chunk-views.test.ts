@@ -75,3 +75,16 @@ test("who looks while others change a file without end is shown a state of it", 
   }
   assert.equal((await seen).length, 1);
 });
+
+test("what an answer brought along is a view, unless something changed since it was asked for", async () => {
+  const server = new Server();
+  const views = new ChunkViews(server.read);
+  const mark = views.mark();
+  views.offer(1n, 0, [RECORD], mark);
+  assert.equal((await views.get(1n, 0)).length, 1, "without a read");
+  views.dropChunk(2n, 0);
+  views.offer(2n, 0, [RECORD], mark);
+  const seen = views.get(2n, 0);
+  server.letGo();
+  assert.equal((await seen).length, 0, "as the server has it now");
+});

@@ -1,7 +1,8 @@
 import { FsError } from "../../base/fs-error.ts";
 import { decodeDentry } from "../dentry.ts";
-import type { DirBatch } from "../meta.ts";
-import type { Attr, DirEntry, Entry, Ino, NodeType } from "../types.ts";
+import type { DirBatch, Found } from "../meta.ts";
+import { decodeSlice } from "../slice.ts";
+import type { Attr, DirEntry, Ino, NodeType } from "../types.ts";
 import type { MetaContext } from "./context.ts";
 import { attr, bytes, list, optionalAttr, optionalBytes } from "./reply.ts";
 import { callScript, translated } from "./scripts.ts";
@@ -11,14 +12,20 @@ import { callScript, translated } from "./scripts.ts";
 /** Buckets of a directory looked at for one batch of a listing: about half of them hold an entry. */
 const BATCH = 8192;
 
-export async function lookup(context: MetaContext, parent: Ino, name: Buffer): Promise<Entry> {
+/** A chunk of as many slices may have more than a lookup brings. */
+const SLICES_BROUGHT = 8;
+
+export async function lookup(context: MetaContext, parent: Ino, name: Buffer): Promise<Found> {
   const reply = await context.answers.ask("lookup", () =>
     callScript(context.client, "lookup", [`d${parent}`], [name]),
   );
   if (reply === null) throw new FsError("ENOENT", "lookup");
-  const [entry, record] = list(reply);
+  const [entry, record, brought] = list(reply);
   const { ino, type } = decodeDentry(bytes(entry));
-  return { ino, attr: optionalAttr(record) ?? lostInode(type) };
+  const found = { ino, attr: optionalAttr(record) ?? lostInode(type) };
+  const slices = list(brought);
+  if (slices.length === 0 || slices.length === SLICES_BROUGHT) return found;
+  return { ...found, slices: slices.map((slice) => decodeSlice(bytes(slice))) };
 }
 
 export async function getattr(context: MetaContext, ino: Ino): Promise<Attr> {

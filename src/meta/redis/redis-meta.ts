@@ -8,6 +8,7 @@ import type {
   Copied,
   DirBatch,
   FilePosition,
+  Found,
   Inherited,
   Meta,
   Removed,
@@ -70,7 +71,7 @@ export class RedisMeta implements Meta {
     return this.#context.openFiles;
   }
 
-  lookup(parent: Ino, name: Buffer): Promise<types.Entry> {
+  lookup(parent: Ino, name: Buffer): Promise<Found> {
     return reading.lookup(this.#context, parent, name);
   }
   getattr(ino: Ino): Promise<Attr> {
