@@ -1,4 +1,5 @@
 import { closeSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
+import { liesIn } from "../base/inside.ts";
 import { isMounted } from "../fuse/mount.ts";
 
 /** What must be true before something is mounted. Each refusal is one sentence with the cure. */
@@ -28,14 +29,23 @@ export function closeDevice(fd: number): void {
 }
 
 /**
- * Makes the folder when it is missing.
+ * Makes the folder when it is missing. `needed`: what the processes of the mount read while they serve it.
  *
  * @throws Error when something else is there
  */
-export function prepareMountpoint(path: string, { nonempty }: { nonempty: boolean }): void {
+export function prepareMountpoint(
+  path: string,
+  { nonempty, needed }: { nonempty: boolean; needed: readonly string[] },
+): void {
   if (isMounted(path)) {
     throw new Error(
       `Cannot mount on "${path}": a volume is mounted there already; unmount it with juicefs umount`,
+    );
+  }
+  const own = needed.find((one) => liesIn(one, path));
+  if (own !== undefined) {
+    throw new Error(
+      `Cannot mount on "${path}": it would hide "${own}", which the mount itself needs; choose another mountpoint`,
     );
   }
   const kind = kindOf(path);

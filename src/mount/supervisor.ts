@@ -1,10 +1,17 @@
+import { getCompileCacheDir } from "node:module";
 import type { Server } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
-import { forgetControl, listenControl, type ControlRequest, type MountStatus } from "./control.ts";
+import {
+  forgetControl,
+  listenControl,
+  mountFolder,
+  type ControlRequest,
+  type MountStatus,
+} from "./control.ts";
 import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./messages.ts";
 import { patienceMs } from "../options/mount.ts";
 import type { StagedBlocks } from "../volume/open.ts";
@@ -61,7 +68,16 @@ export class Supervisor {
   async start(): Promise<OpenedMessage> {
     const { mountpoint, values } = this.#config;
     requireMounting();
-    prepareMountpoint(mountpoint, { nonempty: allowsNonempty(values) });
+    const compileCache = getCompileCacheDir();
+    prepareMountpoint(mountpoint, {
+      nonempty: allowsNonempty(values),
+      needed: [
+        process.execPath,
+        this.#program,
+        mountFolder(mountpoint),
+        ...(compileCache === undefined ? [] : [compileCache]),
+      ],
+    });
     this.#device = openDevice();
     this.#folder = await makeSharedFolder(mountpoint, values["buffer-size"]);
     const server = ServerHandle.start(this.#device);

@@ -23,6 +23,7 @@ import { MountJobs, type MountJob } from "./mount-jobs.ts";
 import type { JobOptions } from "./progress.ts";
 import { openStore } from "./open-store.ts";
 import { FollowedSettings } from "./followed-settings.ts";
+import { requireOutside } from "./outside.ts";
 import { storageSettings } from "./storage-settings.ts";
 import { tryStorage } from "./try-storage.ts";
 
@@ -107,13 +108,14 @@ class Deferred {
 async function show(
   meta: Meta,
   deferred: Deferred,
-  { values, readOnly, folder, after }: OpenVolumeOptions,
+  { values, readOnly, folder, after, mountpoint }: OpenVolumeOptions,
 ): Promise<OpenedVolume> {
   const { format } = meta;
   const journaled = after === undefined ? NOTHING_JOURNALED : readJournal(folder);
   const handles = after === undefined ? [] : readHandles(join(folder, "handles"));
   const spool = new Spool(join(folder, "spool"), { keep: after !== undefined });
   const storage = storageSettings(format, values);
+  requireOutside(mountpoint, storage, { format, values });
   if (values["check-storage"] && after === undefined) await tryStorage(storage);
   const opened = await openStore(format, values, { storage, spoolFd: spool.fd, readOnly });
   const { store } = opened;

@@ -36,6 +36,12 @@ test("what cannot be mounted is told in one line, and nothing is left behind", a
     [["http://x/1", join(folder, "a")], /its scheme is not redis, rediss or unix/],
     [[metaUrl, file], /it is not a folder/],
     [[metaUrl, folder], /the folder is not empty/],
+    [[metaUrl, "/", "-o", "nonempty"], /it would hide ".*", which the mount itself needs/],
+    [[metaUrl, join(folder, "objects"), "-o", "nonempty"], /the volume's objects lie there in "/],
+    [
+      [metaUrl, join(folder, "a"), "--cache-dir", join(folder, "a", "cache")],
+      /the cache folder ".*" would lie there; choose another --cache-dir/,
+    ],
     [[metaUrl, join(folder, "a"), "--buffer-size", "x"], /Cannot use --buffer-size "x": expected/],
     [[metaUrl, join(folder, "a"), "--nothing"], /unknown option '--nothing'/],
     [[metaUrl, join(folder, "a"), "--subdir", "none"], /has no directory of that name/],
