@@ -109,10 +109,17 @@ export class Answers {
     try {
       return await this.#execute(name, keys, args, { id, slot });
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free.push(slot);
-      else next(slot);
+      // The answer leaves in this turn of the event loop; until then somebody else may have to give it again.
+      setImmediate(() => {
+        this.#release(slot);
+      });
     }
+  }
+
+  #release(slot: number): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free.push(slot);
+    else next(slot);
   }
 
   /** Runs a script or command that changes nothing, again until it is answered. */
