@@ -32,6 +32,7 @@ test("what cannot be mounted is told in one line, and nothing is left behind", a
   await writeFile(file, "");
   const cases: [string[], RegExp][] = [
     [["redis://127.0.0.1:1/1", join(folder, "a")], /nobody listens there/],
+    [[server.url(99), join(folder, "a")], /it has no database of that number/],
     [[server.url(7), join(folder, "a")], /there is no volume; make one with juicefs format/],
     [["http://x/1", join(folder, "a")], /its scheme is not redis, rediss or unix/],
     [[metaUrl, file], /it is not a folder/],

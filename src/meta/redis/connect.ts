@@ -71,10 +71,14 @@ export async function connectRedis(address: MetaAddress, extra: RedisOptions = {
   });
   let last: Error | undefined;
   client.on("error", (error: Error) => {
-    last = error;
+    // The library would go on in database 0, which is somebody else's.
+    if (isRefusedSelect(error)) client.disconnect(true);
+    if (last === undefined || !isRefusedSelect(last)) last = error;
   });
   try {
     await client.connect();
+    const { db = 0 } = address.options;
+    if (db !== 0) await client.select(db);
   } catch (error) {
     client.disconnect();
     throw new Error(`Cannot reach Redis at ${address.shown}: ${reason(last ?? error)}`, {
@@ -84,11 +88,16 @@ export async function connectRedis(address: MetaAddress, extra: RedisOptions = {
   return client;
 }
 
+function isRefusedSelect(error: Error): boolean {
+  return (error as { command?: { name?: string } }).command?.name === "select";
+}
+
 function reason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   if (/WRONGPASS|NOAUTH|invalid.*password/i.test(text)) {
     return "it wants another password (put it into the URL or META_PASSWORD)";
   }
+  if (/DB index is out of range/.test(text)) return "it has no database of that number";
   if (/ECONNREFUSED|ENOENT/.test(text)) return "nobody listens there; start it or correct the URL";
   if (/ENOTFOUND|EAI_AGAIN/.test(text)) return "no such host";
   return text;
