@@ -19,6 +19,9 @@ export function reached<T>(parts: VfsParts, shownIno: Ino, work: () => Maybe<T>)
 
 function lost(parts: VfsParts, ino: Ino, error: unknown): never {
   if (!(error instanceof FsError) || error.code !== "ENOENT") throw error;
+  // Who came here otherwise, such as from within a removed directory, is told the last of it when he asks again.
+  const last = parts.known.attrs.last(ino);
+  if (last !== undefined) parts.gone.removed(ino, last);
   parts.known.lost(ino);
   throw new FsError("ESTALE", `inode ${ino}`, { cause: error });
 }
