@@ -1,9 +1,14 @@
 import { execFile } from "node:child_process";
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
-import { askMount, type ControlRequest, type MountStatus } from "../../src/mount/control.ts";
+import {
+  askMount,
+  mountFolder,
+  type ControlRequest,
+  type MountStatus,
+} from "../../src/mount/control.ts";
 import { officialBinary } from "./binaries.ts";
 import { makeFolder, type TestFolder } from "./folder.ts";
 import { startProgram, until, type RunningProgram } from "./process.ts";
@@ -109,9 +114,8 @@ export async function killMount(
   for (const signal of ["SIGSTOP", "SIGKILL"] as const) {
     for (const pid of [serverPid, supervisorPid]) process.kill(pid, signal);
   }
-  const runs = join(folder, "run");
-  const left = (await readdir(runs)).map((name) => join(runs, name, "shared"));
-  for (const path of [mount.path, ...left])
+  const shared = join(mountFolder(mount.path, join(folder, "run")), "shared");
+  for (const path of [mount.path, shared])
     await run("umount", ["-l", path]).catch(() => undefined);
   await mount.unmount();
 }

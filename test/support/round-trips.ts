@@ -25,7 +25,7 @@ export async function countRoundTrips(server: TestRedis): Promise<RoundTrips> {
     const name = command.toLowerCase();
     for (const argument of args) awaited.get(argument)?.();
     if (name === "echo") marks.get(first)?.();
-    else if (source !== "lua" && !ALWAYS.has(name)) seen.push(args.slice(0, 4).join(" "));
+    else if (source !== "lua" && !ALWAYS.has(name)) seen.push(args.slice(0, 8).join(" "));
   });
   let last = 0;
   const settled = async (): Promise<void> => {

@@ -65,7 +65,7 @@ export async function endProcesses(): Promise<void> {
   starter = undefined;
   if (started === undefined) return;
   const gone = once(started.child, "exit");
-  started.child.kill();
+  if (started.child.pid !== undefined) process.kill(-started.child.pid, "SIGKILL");
   await gone;
   await started.folder[Symbol.asyncDispose]();
 }
@@ -75,6 +75,8 @@ async function start(): Promise<Starter> {
   const socket = join(folder.path, "socket");
   const child = spawn("python3", ["-I", "-S", PROGRAM, socket], {
     stdio: ["pipe", "pipe", "inherit"],
+    // A group of its own: those it forks end with it, also in a call that waits.
+    detached: true,
   });
   if (child.stdout === null) throw new Error("no output of the process starter");
   await once(child.stdout, "data");
