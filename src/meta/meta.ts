@@ -18,9 +18,10 @@ import type {
 } from "./types.ts";
 import type { Upkeep } from "./upkeep.ts";
 
-/** What a name led to; of a short file with few slices those of its only chunk too. */
+/** What a name led to; of a short file with few slices those of its only chunk too, of a symlink its target. */
 export interface Found extends Entry {
   readonly slices?: readonly Slice[];
+  readonly target?: Buffer | undefined;
 }
 
 /**

@@ -78,6 +78,7 @@ async function ask(parts: VfsParts, parent: Ino, name: Buffer): Promise<KnownEnt
   try {
     const entry = await meta.lookup(parent, name);
     if (entry.slices !== undefined) take(entry.ino, entry.slices);
+    if (entry.target !== undefined) known.targets.set(entry.ino, entry.target);
     sawAttr(parts, entry.ino, entry.attr);
     const attr = entry.attr.nlink === 0 ? 0 : known.keepAttr(entry.ino, entry.attr, mark);
     const ttl = known.keepEntry(parent, name, entry.ino, mark);

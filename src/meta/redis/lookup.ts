@@ -1,6 +1,7 @@
 import { FsError } from "../../base/fs-error.ts";
 import { decodeDentry } from "../dentry.ts";
 import type { DirBatch, Found } from "../meta.ts";
+import { TYPE_SYMLINK } from "../limits.ts";
 import { decodeSlice } from "../slice.ts";
 import type { Attr, DirEntry, Ino, NodeType } from "../types.ts";
 import type { MetaContext } from "./context.ts";
@@ -24,6 +25,7 @@ export async function lookup(context: MetaContext, parent: Ino, name: Buffer): P
   const { ino, type } = decodeDentry(bytes(entry));
   const found = { ino, attr: optionalAttr(record) ?? lostInode(type) };
   const slices = list(brought);
+  if (type === TYPE_SYMLINK) return { ...found, target: optionalBytes(slices[0]) };
   if (slices.length === 0 || slices.length === SLICES_BROUGHT) return found;
   return { ...found, slices: slices.map((slice) => decodeSlice(bytes(slice))) };
 }
