@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   closeSync,
@@ -20,12 +20,11 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { after, before, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { endProcesses, startProcess } from "../posix/support/process.ts";
 import { mountPair, type Pair } from "../support/pair.ts";
-import { until } from "../support/process.ts";
+import { startProgram, until } from "../support/process.ts";
 import type { Watched } from "./watcher.ts";
 
 /** What one mount changes is seen on the other, in milliseconds, and never unseen again. */
@@ -70,12 +69,12 @@ suite("changes on two mounts", () => {
     await until("all is seen", () => {
       return statSync(join(ours, "data"), { throwIfNoEntry: false })?.size === 80_010;
     });
-    const watchers = [1, 2].map(() => {
-      const child = spawn(process.execPath, [WATCHER, ours], {
-        stdio: ["pipe", "pipe", "inherit"],
-      });
-      return { child, said: text(child.stdout) };
-    });
+    await using stack = new AsyncDisposableStack();
+    const watchers = [1, 2].map(() =>
+      stack.use(
+        startProgram(process.execPath, [WATCHER, ours], { stdio: ["pipe", "pipe", "inherit"] }),
+      ),
+    );
 
     const data = openSync(at("data"), "r+");
     for (let step = 1; step <= STEPS; step++) {
@@ -98,9 +97,11 @@ suite("changes on two mounts", () => {
 
     await until("the last step is seen", () => existsSync(join(ours, `made/${STEPS - 1}`)));
     await until("the last length is seen", () => statSync(join(ours, "size")).size === STEPS);
-    for (const { child, said } of watchers) {
-      child.stdin.end();
-      const watched = JSON.parse(await said) as Watched;
+    for (const { child, output } of watchers) {
+      const ended = once(child, "exit");
+      child.stdin?.end();
+      await ended;
+      const watched = JSON.parse(output()) as Watched;
       assert.deepEqual(watched.backwards, []);
       assert.ok(watched.looks > 20, `${watched.looks} looks`);
       assert.equal(watched.last["names listed"], STEPS);

@@ -115,8 +115,7 @@ export async function killMount(
     for (const pid of [serverPid, supervisorPid]) process.kill(pid, signal);
   }
   const shared = join(mountFolder(mount.path, join(folder, "run")), "shared");
-  for (const path of [mount.path, shared])
-    await run("umount", ["-l", path]).catch(() => undefined);
+  for (const path of [mount.path, shared]) await run("umount", ["-l", path]).catch(() => undefined);
   await mount.unmount();
 }
 
