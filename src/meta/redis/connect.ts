@@ -13,6 +13,8 @@ export interface MetaAddress {
 }
 
 const DEFAULT_PORT = 6379;
+const CLUSTER =
+  "it belongs to a Redis Cluster, where parts of a change may be refused; use a server of its own";
 /** A connection that says nothing to a question for so long leads nowhere. */
 export const SILENCE_MS = 10_000;
 
@@ -79,6 +81,7 @@ export async function connectRedis(address: MetaAddress, extra: RedisOptions = {
     await client.connect();
     const { db = 0 } = address.options;
     if (db !== 0) await client.select(db);
+    if (/^cluster_enabled:1/m.test(await client.info("cluster"))) throw new Error(CLUSTER);
   } catch (error) {
     client.disconnect();
     throw new Error(`Cannot reach Redis at ${address.shown}: ${reason(last ?? error)}`, {
@@ -97,6 +100,8 @@ function reason(error: unknown): string {
   if (/WRONGPASS|NOAUTH|invalid.*password/i.test(text)) {
     return "it wants another password (put it into the URL or META_PASSWORD)";
   }
+  // What a cluster says of a database other than the first.
+  if (/not allowed in cluster mode/.test(text)) return CLUSTER;
   if (/DB index is out of range/.test(text)) return "it has no database of that number";
   if (/ECONNREFUSED|ENOENT/.test(text)) return "nobody listens there; start it or correct the URL";
   if (/ENOTFOUND|EAI_AGAIN/.test(text)) return "no such host";

@@ -70,6 +70,9 @@ function send(client: Redis, name: "eval" | "evalsha", args: Argument[]): Promis
 /** The server's own refusals that pass by themselves. */
 const PASSING = /^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY) /;
 
+/** The user may not do that, or not with that key; a script says it in other words. */
+const FORBIDDEN = /NOPERM|^ERR The user executing the script/;
+
 export function translated(error: unknown, action: string): Error {
   if (!isReply(error)) return new Unanswered(`${action}: no answer`, { cause: error });
   const [code = "", ...rest] = error.message.split(" ");
@@ -77,7 +80,10 @@ export function translated(error: unknown, action: string): Error {
     return new FsError(code as ErrnoName, rest.join(" "), { cause: error });
   if (code.startsWith("OOM")) return new FsError("ENOSPC", action, { cause: error });
   if (PASSING.test(error.message)) return new Unanswered(error.message, { cause: error });
-  return new FsError("EIO", `${action} (${error.message})`, { cause: error });
+  const help = FORBIDDEN.test(error.message)
+    ? "; docs/redis.md lists the rights that are needed"
+    : "";
+  return new FsError("EIO", `${action} (${error.message}${help})`, { cause: error });
 }
 
 function isReply(error: unknown): error is Error {
