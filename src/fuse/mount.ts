@@ -56,6 +56,8 @@ async function succeeded(child: ReturnType<typeof spawn>, action: string): Promi
 }
 
 export interface MountPoint {
+  /** Of this mount alone, in all namespaces. */
+  readonly id: string;
   readonly target: string;
   readonly type: string;
   readonly source: string;
@@ -75,9 +77,9 @@ export function parseMountInfo(text: string): MountPoint[] {
     .filter((line) => line !== "")
     .map((line) => {
       const [before = "", after = ""] = line.split(" - ");
-      const [, , device = "", , target = ""] = before.split(" ");
+      const [id = "", , device = "", , target = ""] = before.split(" ");
       const [type = "", source = ""] = after.split(" ");
-      return { target: unescape(target), type, source: unescape(source), device };
+      return { id, target: unescape(target), type, source: unescape(source), device };
     });
 }
 

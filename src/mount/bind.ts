@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { mountPoints, parseMountInfo, runMount, unmount, type MountPoint } from "../fuse/mount.ts";
@@ -90,16 +90,19 @@ export function removeFolder(path: string): void {
   }
 }
 
-/** How many mount namespaces other than ours hold a file system, among the processes that can be seen. */
+/**
+ * How many mount namespaces other than ours hold a file system, among the processes that can be seen. A namespace is known by
+ * its first mount: its own name would be waited for while a process of it is being started from a mount that does not answer.
+ */
 export function holdersElsewhere(device: string): number {
-  const seen = new Set([readlinkSync("/proc/self/ns/mnt")]);
+  const seen = new Set([mountPoints()[0]?.id]);
   let holders = 0;
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
-      const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
+      const mounts = parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
+      const namespace = mounts[0]?.id;
       if (seen.has(namespace)) continue;
       seen.add(namespace);
-      const mounts = parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
       if (mounts.some((mount) => mount.device === device)) holders++;
     } catch {
       // The process has ended.

@@ -179,11 +179,13 @@ export class ServerHandle {
   }
 }
 
-/** True for a process that executes nothing any more although it is not gone: threads of it may wait in the kernel. */
+/**
+ * True for a process that executes nothing any more although it is not gone: threads of it may wait in the kernel. Its `stat`
+ * would be waited for while it is being started.
+ */
 function isEnding(pid: number): boolean {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return "ZX".includes(stat.charAt(stat.lastIndexOf(")") + 2));
+    return /^State:\t[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
   } catch {
     return false;
   }
