@@ -115,7 +115,8 @@ async function show(
   const handles = after === undefined ? [] : readHandles(join(folder, "handles"));
   const spool = new Spool(join(folder, "spool"), { keep: after !== undefined });
   const storage = storageSettings(format, values);
-  requireOutside(mountpoint, storage, { format, values });
+  // A successor must not even look at the mountpoint.
+  if (after === undefined) requireOutside(mountpoint, storage, { format, values });
   if (values["check-storage"] && after === undefined) await tryStorage(storage);
   const opened = await openStore(format, values, { storage, spoolFd: spool.fd, readOnly });
   const { store } = opened;
