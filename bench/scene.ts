@@ -6,6 +6,9 @@ import { RedisCounter } from "./counters/redis.ts";
 import { readS3Counts, type S3Counts } from "./counters/s3.ts";
 import { openFolder, openOfficial, openOurs, type ClientOptions, type Target } from "./targets.ts";
 
+/** The official client leaves it to the folder's file system when a block is on the disk. */
+const UNSYNCED = ["--no-storage-sync"];
+
 export type StorageKind = "minio" | "file";
 
 /** The servers that both clients work on, and what is measured on them. */
@@ -34,7 +37,7 @@ export async function openClients(
         ? ["--storage", "file", "--bucket", `${join(folder.path, name)}/`]
         : onMinio(minio, name),
   });
-  const ours = opening.use(await openOurs(options(1, "ours")));
+  const ours = opening.use(await openOurs({ ...options(1, "ours"), mount: UNSYNCED }));
   const official = opening.use(await openOfficial(options(2, "official")));
   const plain = opening.use(await openFolder("plain"));
   const redis = opening.adopt(new RedisCounter(urlOf(server)), (counter) => {
