@@ -1,3 +1,4 @@
+import pLimit, { type LimitFunction } from "p-limit";
 import { retry } from "../base/retry.ts";
 import type { StorageSettings } from "../object/create.ts";
 import { ReplaceableStorage } from "../object/replaceable.ts";
@@ -55,12 +56,15 @@ export interface JobRunner {
   close(): Promise<void>;
 }
 
-const BUFFERS_KEPT = 3;
+/** Buffers for blocks on their way to the store; fewer stay when none is. */
+const BUFFERS_MAX = 32;
+const BUFFERS_KEPT = 2;
 
 export class BlockJobs implements JobRunner {
   readonly #storage: ReplaceableStorage;
   readonly #codec: Codec;
   readonly #settings: JobSettings;
+  readonly #writes: LimitFunction;
   readonly #buffers: Buffer[] = [];
 
   static async open(settings: JobSettings): Promise<BlockJobs> {
@@ -71,6 +75,7 @@ export class BlockJobs implements JobRunner {
     this.#storage = storage;
     this.#codec = codecOf(settings.compression);
     this.#settings = settings;
+    this.#writes = pLimit(storage.limits.writesAtOnce ?? Infinity);
   }
 
   /** False where a part of a block costs the whole one. */
@@ -86,7 +91,7 @@ export class BlockJobs implements JobRunner {
   run(job: BlockJob): Promise<void> {
     switch (job.kind) {
       case "put":
-        return this.#put(job);
+        return this.#writes(() => this.#put(job));
       case "get":
         return this.#get(job);
       default:
@@ -110,7 +115,7 @@ export class BlockJobs implements JobRunner {
       const { putTimeoutMs: timeoutMs } = this.#settings;
       await this.#try((storage) => storage.put(key, parts, { timeoutMs }));
     } finally {
-      if (taken !== undefined && this.#buffers.length < BUFFERS_KEPT) this.#buffers.push(taken);
+      if (taken !== undefined) this.#giveBack(taken);
     }
   }
 
@@ -125,6 +130,12 @@ export class BlockJobs implements JobRunner {
     const found = this.#buffers.findIndex((buffer) => buffer.length >= size);
     if (found < 0) return Buffer.allocUnsafeSlow(size);
     return this.#buffers.splice(found, 1)[0] as Buffer;
+  }
+
+  #giveBack(buffer: Buffer): void {
+    const isLast = this.#writes.activeCount === 1 && this.#writes.pendingCount === 0;
+    this.#buffers.push(buffer);
+    this.#buffers.splice(isLast ? BUFFERS_KEPT : BUFFERS_MAX);
   }
 
   async #get({ key, into, range }: BlockJob & { kind: "get" }): Promise<void> {

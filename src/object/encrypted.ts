@@ -4,11 +4,12 @@ import type { ByteRange, ObjectInfo, ObjectStorage, RequestOptions } from "./sto
 /** Objects that are encrypted where they lie. A range costs the whole object; sizes told by `head` and `list` are those stored. */
 export class EncryptedStorage implements ObjectStorage {
   readonly description: string;
-  readonly limits = { rangeReads: false };
+  readonly limits: ObjectStorage["limits"];
   readonly #inner: ObjectStorage;
   readonly #encryption: Encryption;
 
   constructor(inner: ObjectStorage, encryption: Encryption) {
+    this.limits = { ...inner.limits, rangeReads: false };
     this.#inner = inner;
     this.#encryption = encryption;
     this.description = inner.description;

@@ -37,7 +37,8 @@ const TEMPORARY = ".jfs.";
  */
 export class FileStorage implements ObjectStorage {
   readonly description: string;
-  readonly limits = { rangeReads: true };
+  /** As many writes as the thread pool does. */
+  readonly limits = { rangeReads: true, writesAtOnce: 4 };
   readonly #root: string;
   readonly #durable: DurableFolders | undefined;
 

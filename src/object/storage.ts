@@ -36,6 +36,8 @@ export interface ObjectStorage {
 export interface StorageLimits {
   /** False where a range costs the whole object (encrypted). */
   readonly rangeReads: boolean;
+  /** More writes at once would only wait for each other, each with its bytes in memory. */
+  readonly writesAtOnce?: number;
 }
 
 export interface ByteRange {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { FsError, type ErrnoName } from "../../base/fs-error.ts";
@@ -23,20 +23,36 @@ interface Script {
   readonly hash: string;
 }
 
-const loaded = new Map<string, Script>();
+/**
+ * All of them, read when the program starts: an upgrade may put others in their place while it runs, which would be called
+ * with keys and arguments of their own.
+ */
+const scripts = readScripts(new URL("lua/", import.meta.url));
+
+function readScripts(folder: URL): ReadonlyMap<string, Script> {
+  const files = new Map(
+    readdirSync(folder).map((file) => [
+      file.replace(/\.lua$/, ""),
+      readFileSync(new URL(file, folder), "utf8"),
+    ]),
+  );
+  return new Map([...files].map(([name, own]) => [name, scriptOf(files, own)]));
+}
 
 /** A script's text, with what it uses before it. */
-function script(name: string): Script {
-  const known = loaded.get(name);
-  if (known !== undefined) return known;
-  const read = (file: string): string =>
-    readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8");
-  const own = read(name);
+function scriptOf(files: ReadonlyMap<string, string>, own: string): Script {
   const shared = (/^-- uses (.*)$/m.exec(own)?.[1] ?? "").split(" ").filter((part) => part !== "");
-  const text = scriptText(shared.map(read), own);
-  const made = { text, hash: createHash("sha1").update(text).digest("hex") };
-  loaded.set(name, made);
-  return made;
+  const text = scriptText(
+    shared.map((name) => files.get(name) ?? ""),
+    own,
+  );
+  return { text, hash: createHash("sha1").update(text).digest("hex") };
+}
+
+function script(name: string): Script {
+  const found = scripts.get(name);
+  if (found === undefined) throw new Error(`no script "${name}"`);
+  return found;
 }
 
 /**
