@@ -34,12 +34,22 @@ function secondsIn(path: string): number {
   return (Number(user) + Number(system)) / TICKS_PER_SECOND;
 }
 
-/** Bytes that were resident at once at most since the peak was last forgotten; summed up. */
+/**
+ * Bytes that were resident at once at most since the peak was last forgotten; summed up, with the files that all of them
+ * have mapped, their program most of all, counted once.
+ */
 export function peakBytes(pids: readonly number[]): number {
-  return sum(pids, (pid) => {
-    const [, kib] = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-    return Number(kib ?? 0) * 1024;
-  });
+  const statuses = pids.map((pid) =>
+    read(`/proc/${pid}/status`, (path) => readFileSync(path, "utf8")),
+  );
+  const files = statuses.map((status) => bytesIn(status, "RssFile"));
+  const own = statuses.map((status, at) => bytesIn(status, "VmHWM") - (files[at] ?? 0));
+  return own.reduce((total, bytes) => total + bytes, Math.max(0, ...files));
+}
+
+function bytesIn(status: string | undefined, field: string): number {
+  const [, kib] = new RegExp(`^${field}:\\s*(\\d+) kB$`, "m").exec(status ?? "") ?? [];
+  return Number(kib ?? 0) * 1024;
 }
 
 export function forgetPeak(pids: readonly number[]): void {
