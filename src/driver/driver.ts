@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 import { holdersElsewhere } from "../mount/bind.ts";
+import { findOrphans } from "../mount/orphans.ts";
 import { DATABASES, EmbeddedRedis } from "./embedded-redis.ts";
 import { Lock } from "./lock.ts";
 import { Mounter } from "./mounter.ts";
@@ -94,6 +95,7 @@ export class Driver {
       });
     }
     this.#mounter.sweep();
+    await this.#rescue();
     this.#looking ??= setInterval(() => {
       void this.#look();
     }, LOOK_MS).unref();
@@ -193,6 +195,16 @@ export class Driver {
     await this.#mounter.allEnded(ENDED_MS);
     await this.#own.redis.stop();
     await this.#mounter.takeDown();
+  }
+
+  /** Mounts for a while what nobody uses and what mounts that died left something for that is not stored. */
+  async #rescue(): Promise<void> {
+    const left = (await findOrphans()).filter(({ unstored }) => unstored);
+    const uuids = new Set(left.map(({ owner }) => owner.uuid));
+    const concerned = [...this.#volumes.values()].filter(({ record }) => {
+      return record.made !== undefined && uuids.has(record.made.uuid);
+    });
+    await Promise.all(concerned.map((volume) => volume.rescue()));
   }
 
   async #create(name: string, options: VolumeOptions, signal: AbortSignal): Promise<void> {

@@ -336,11 +336,15 @@ export class Volume {
   #died(generation: Generation): void {
     log.error({ volume: this.name, generation: generation.number }, "the mount died");
     this.#mounted = undefined;
-    if (this.record.references.empty) {
-      void this.#lock.run(() => this.#release());
-    } else {
-      void this.#heal();
-    }
+    if (this.record.references.empty) void this.rescue();
+    else void this.#heal();
+  }
+
+  /** Mounts it for the period of grace: that stores what a mount that died had not stored. */
+  async rescue(): Promise<void> {
+    await this.#mount().catch((error: unknown) => {
+      log.error({ volume: this.name, error }, "what was written last waits to be stored");
+    });
   }
 
   /** Mounts it again and again until it is mounted or nobody uses it. */

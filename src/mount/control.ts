@@ -50,8 +50,12 @@ export type ControlAnswer = { readonly done: MountStatus } | { readonly failed: 
 
 const LINE_MAX = 64 << 10;
 
+/** In the folder of a mount: where its supervisor listens, and where its serving process does. */
+export const CONTROL_SOCKET = "control";
+export const JOBS_SOCKET = "jobs";
+
 /** Where mounts keep their folders; `JUICEFS_RUN` names another place. */
-function runFolder(): string {
+export function runFolder(): string {
   return process.env["JUICEFS_RUN"] ?? "/run/juicefs";
 }
 
@@ -61,7 +65,7 @@ export function mountFolder(mountpoint: string, run = runFolder()): string {
 }
 
 function socketPath(mountpoint: string, run?: string): string {
-  return join(mountFolder(mountpoint, run), "control");
+  return join(mountFolder(mountpoint, run), CONTROL_SOCKET);
 }
 
 /** Answers requests until it is closed. */

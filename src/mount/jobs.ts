@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { MountJob, MountJobResults } from "../volume/mount-jobs.ts";
 import type { Counter, FollowedJob, Progress } from "../volume/progress.ts";
-import { mountFolder } from "./control.ts";
+import { JOBS_SOCKET, mountFolder } from "./control.ts";
 
 /**
  * How the process that serves a mount is asked to do something with files: over a Unix socket beside the supervisor's. The job
@@ -29,7 +29,7 @@ type RunJob = (job: MountJob, options: FollowedJob) => Promise<unknown>;
 const TELL_EVERY_MS = 200;
 
 function socketPath(mountpoint: string): string {
-  return join(mountFolder(mountpoint), "jobs");
+  return join(mountFolder(mountpoint), JOBS_SOCKET);
 }
 
 /** Takes jobs until it is closed; in place of a process before. */

@@ -12,11 +12,13 @@ import { FuseSession } from "../fuse/session.ts";
 import { UnderWay } from "../fuse/under-way.ts";
 import { openVolume, type OpenedVolume, type Predecessor } from "../volume/open.ts";
 import { operationsOf } from "./adapter.ts";
+import { adoptOrphans } from "./adopt-orphans.ts";
 import { kernelCaches } from "./kernel-caches.ts";
 import { listenJobs } from "./jobs.ts";
 import { linkTo, type Link } from "./link.ts";
 import type { ServerConfig, Succession, ToServer, ToSupervisor } from "./messages.ts";
 import { isReadOnly } from "./options.ts";
+import { noteOwner } from "./shared-folder.ts";
 import { startSupervisor } from "./start-supervisor.ts";
 
 /**
@@ -110,9 +112,14 @@ class Server {
       },
     });
     this.#volume = volume;
+    const { format } = volume;
+    const sid = volume.sid.toString();
+    if (!isReadOnly(config.values)) {
+      if (after === undefined) await adoptOrphans(config, format.UUID);
+      noteOwner(config.folder, { uuid: format.UUID, sid, mountpoint: config.mountpoint });
+    }
     await listenJobs(config.mountpoint, (job, followed) => volume.runJob(job, followed));
-    const { format, sid } = volume;
-    this.#tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid: sid.toString() });
+    this.#tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid });
   }
 
   /** Whoever asks for a mount tells its failure; nobody asks for a successor. */

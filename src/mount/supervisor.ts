@@ -6,6 +6,7 @@ import { VERSION } from "../base/version.ts";
 import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
 import {
+  askMount,
   forgetControl,
   listenControl,
   mountFolder,
@@ -35,6 +36,9 @@ const PAUSE_MAX_MS = 5000;
 const LEAVE_MS = 30_000;
 /** How long a process that hands over may take to answer what it is doing. */
 const HANDOVER_MS = 5000;
+
+/** How long an earlier mount of the same place may take to store what is left. */
+const FREE_MS = 20_000;
 
 /** Where a supervisor that was started by a serving process finds the device. */
 export const INHERITED_DEVICE = 3;
@@ -78,6 +82,7 @@ export class Supervisor {
         ...(compileCache === undefined ? [] : [compileCache]),
       ],
     });
+    await untilFree(mountpoint);
     this.#device = openDevice();
     this.#folder = await makeSharedFolder(mountpoint, values["buffer-size"]);
     const server = ServerHandle.start(this.#device);
@@ -271,7 +276,21 @@ export class Supervisor {
   async #cleanUp(): Promise<void> {
     const { mountpoint } = this.#config;
     this.#control?.close();
-    await removeSharedFolder(mountpoint);
+    await removeSharedFolder(mountFolder(mountpoint));
     forgetControl(mountpoint);
+  }
+}
+
+/** Waits for an earlier mount there that is unmounted and still stores. @throws Error when that takes too long */
+async function untilFree(mountpoint: string): Promise<void> {
+  const end = Date.now() + FREE_MS;
+  const alive = (): Promise<unknown> => askMount(mountpoint, { ask: "status" }, { limitMs: 1000 });
+  while ((await alive().catch(() => "slow")) !== undefined) {
+    if (Date.now() > end) {
+      throw new Error(
+        `Cannot mount on "${mountpoint}": the mount before still stores what was written; try again when it is done`,
+      );
+    }
+    await sleep(50);
   }
 }

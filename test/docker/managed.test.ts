@@ -41,8 +41,14 @@ async function push(tag: string): Promise<void> {
   await engine.docker("plugin", "rm", name);
 }
 
-/** Of what the container "off" says to standard error. */
-const LAST_LINE = "docker -H unix:///run/docker.sock logs --tail 1 off 2>&1";
+/** Written all the time by one process that never closes it, which would store it. */
+const COUNT = "for i in $(seq 100000); do echo $i; echo $i >&2; sleep 0.1; done | cat > /data/a";
+
+/** How many lines it says that it has written. */
+async function countedBy(container: string): Promise<number> {
+  const logs = `docker -H unix:///run/docker.sock logs --tail 1 ${container} 2>&1`;
+  return Number((await engine.namespace.run("sh", "-c", logs)) || "0");
+}
 
 async function create(name: string, ...options: string[]): Promise<void> {
   await engine.docker("volume", "create", "--driver", "juicefs", ...options, name);
@@ -143,16 +149,26 @@ test("when the whole plugin is killed, running containers read again without a r
   }
 });
 
+test("what a container had written and nobody had stored outlives the whole plugin", async () => {
+  await create("unstored");
+  await engine.container("unstored", ["-v", "unstored:/data:nocopy"], COUNT);
+  await until("some lines", async () => (await countedBy("unstored")) > 5);
+  const least = await countedBy("unstored");
+  await engine.kill(await engine.processes(PID_1));
+  await until("every line", async () => {
+    const found = await engine
+      .inContainer(["-v", "unstored:/data"], "wc -l < /data/a")
+      .catch(() => "0");
+    return Number(found) >= least;
+  });
+  await engine.docker("rm", "-f", "unstored");
+});
+
 test("while it is off nothing is written to the host, and containers go on after a restart", async () => {
   await create("off");
-  // Written all the time by one process that never closes it, which would store it.
-  const count = "for i in $(seq 100000); do echo $i; echo $i >&2; sleep 0.1; done";
-  const write = `${count} | cat > /data/a`;
-  await engine.container("off", ["-v", "off:/data:nocopy"], `test -e /data/a || { ${write}; }`);
-  const written = async (): Promise<number> =>
-    Number((await engine.namespace.run("sh", "-c", LAST_LINE)) || "0");
-  await until("some lines", async () => (await written()) > 5);
-  const least = await written();
+  await engine.container("off", ["-v", "off:/data:nocopy"], `test -e /data/a || { ${COUNT}; }`);
+  await until("some lines", async () => (await countedBy("off")) > 5);
+  const least = await countedBy("off");
   assert.match(await engine.refused("plugin", "disable", "juicefs"), /in use/);
   await engine.docker("plugin", "disable", "--force", "juicefs");
   await assert.rejects(engine.docker("exec", "off", "sh", "-c", "echo lost > /data/b"));
