@@ -336,15 +336,15 @@ export class Volume {
   #died(generation: Generation): void {
     log.error({ volume: this.name, generation: generation.number }, "the mount died");
     this.#mounted = undefined;
-    if (this.record.references.empty) void this.rescue();
-    else void this.#heal();
+    void (this.record.references.empty ? this.rescue() : this.#heal());
   }
 
-  /** Mounts it for the period of grace: that stores what a mount that died had not stored. */
+  /** Mounts it for a moment: that stores what a mount that died had not stored. */
   async rescue(): Promise<void> {
     await this.#mount().catch((error: unknown) => {
       log.error({ volume: this.name, error }, "what was written last waits to be stored");
     });
+    await this.#endIdle();
   }
 
   /** Mounts it again and again until it is mounted or nobody uses it. */
@@ -376,16 +376,21 @@ export class Volume {
   }
 
   #startGrace(): void {
-    const idle = (): boolean => this.record.references.empty && this.#waiting === 0;
-    if (this.#closed || this.#mounted === undefined || !idle()) return;
+    if (this.#mounted === undefined || !this.#idle()) return;
     this.#endGrace();
-    this.#grace = setTimeout(() => {
-      void this.#lock.run(async () => {
-        if (!idle() || this.#closed) return;
-        await this.#release();
-        log.info({ volume: this.name }, "unmounted");
-      });
-    }, this.#around.graceMs).unref();
+    this.#grace = setTimeout(() => void this.#endIdle(), this.#around.graceMs).unref();
+  }
+
+  #idle(): boolean {
+    return this.record.references.empty && this.#waiting === 0 && !this.#closed;
+  }
+
+  async #endIdle(): Promise<void> {
+    await this.#lock.run(async () => {
+      if (!this.#idle()) return;
+      await this.#release();
+      log.info({ volume: this.name }, "unmounted");
+    });
   }
 
   #endGrace(): void {
