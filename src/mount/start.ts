@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { MountConfig, OpenedMessage } from "./messages.ts";
 import { childEnvironment } from "./child-environment.ts";
@@ -29,6 +29,7 @@ export async function startMount(
     env: childEnvironment(),
     detached: true,
   });
+  if (output !== "inherit") closeSync(output);
   const given = Promise.withResolvers<SuperviseAnswer>();
   child.once("message", given.resolve);
   child.once("error", given.reject);

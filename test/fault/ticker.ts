@@ -1,0 +1,41 @@
+import { constants, closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+/**
+ * An application that appends numbered records to a file all the time. Asked by a line on its standard input it says how long
+ * the longest record since the last question took, in milliseconds; at the end of its input whether every record is there.
+ */
+
+const [folder = ""] = process.argv.slice(2);
+const path = join(folder, `ticks-${process.pid}`);
+const file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT);
+let longestMs = 0;
+let number = 0;
+let ended = false;
+
+function record(of: number): string {
+  return `${String(of).padStart(11, "0")}\n`;
+}
+
+function tick(): void {
+  if (ended) return;
+  const begun = performance.now();
+  writeSync(file, record(number++));
+  if (number % 50 === 0) fsyncSync(file);
+  longestMs = Math.max(longestMs, performance.now() - begun);
+  setTimeout(tick, 2);
+}
+
+createInterface(process.stdin)
+  .on("line", () => {
+    process.stdout.write(`${Math.round(longestMs)}\n`);
+    longestMs = 0;
+  })
+  .on("close", () => {
+    ended = true;
+    closeSync(file);
+    const expected = Array.from({ length: number }, (_, index) => record(index)).join("");
+    process.exitCode = readFileSync(path, "utf8") === expected ? 0 : 1;
+  });
+tick();
