@@ -11,6 +11,7 @@ import type { OpenedMessage, ToServer, ToSupervisor } from "./messages.ts";
 export const SERVE_PROGRAM = fileURLToPath(new URL("serve.ts", import.meta.url));
 
 const PING_MS = 1000;
+const LOOK_MS = 200;
 /** Its event loop stood still for so long: it is replaced. A slow store does not hold it up. */
 const HUNG_MS = 8000;
 
@@ -30,11 +31,12 @@ export class ServerHandle {
   readonly #prepared = Promise.withResolvers<void>();
   #flushed: PromiseWithResolvers<void> | undefined;
   readonly #death = Promise.withResolvers<Death>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: readonly NodeJS.Timeout[];
   #heard = performance.now();
   #asked = false;
   #done = false;
   #hung = false;
+  #ending = false;
 
   /** Starts one. `device`: the descriptor of /dev/fuse. */
   static start(device: number, program = SERVE_PROGRAM): ServerHandle {
@@ -68,10 +70,13 @@ export class ServerHandle {
     link.onMessage((message) => {
       this.#took(message);
     });
-    this.#timer = setInterval(() => {
+    const ping = setInterval(() => {
       this.#ping();
     }, PING_MS);
-    this.#timer.unref();
+    const look = setInterval(() => {
+      this.#look();
+    }, LOOK_MS);
+    this.#timers = [ping.unref(), look.unref()];
   }
 
   /** Told everything it says, besides what the methods below wait for. */
@@ -147,7 +152,7 @@ export class ServerHandle {
   }
 
   #died(text: string): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
     const how = this.#hung ? `${text}, it did not answer for ${HUNG_MS / 1000} s` : text;
     this.#fail(new Error(`The serving process ended: ${how}`));
     this.#death.resolve({ done: this.#done, how });
@@ -160,10 +165,17 @@ export class ServerHandle {
     this.#flushed?.reject(error);
   }
 
+  /** Where a thread of it is still in the kernel, it may wait there for what only a successor can answer. */
+  #look(): void {
+    const before = this.#ending;
+    this.#ending = isEnding(this.pid);
+    // What it said last and how it ended is heard in between, where there is anything to hear.
+    if (before && this.#ending) this.#died("it was killed");
+  }
+
   /** A supervisor that was itself stopped has heard nothing: it asks first. */
   #ping(): void {
-    if (this.#asked && (this.#hung || isEnding(this.pid))) {
-      // A thread of it is still in the kernel, perhaps for what only a successor can answer.
+    if (this.#hung) {
       this.#died("it was killed");
       return;
     }

@@ -166,6 +166,8 @@ async function mounted(path: string, supervisor: RunningProgram): Promise<TestMo
       try {
         await unmount();
       } catch (error) {
+        // Whoever waits for it in the kernel could not be ended otherwise.
+        await run("umount", ["-f", path]).catch(() => undefined);
         await run("umount", ["-l", path]).catch(() => undefined);
         await supervisor.stop("SIGKILL");
         throw new Error(`${path} did not end: ${supervisor.output()}`, { cause: error });
