@@ -236,3 +236,16 @@ function foldersIn(path: string): string[] {
     return [];
   }
 }
+
+/** What the processes of a mount tell of themselves, as a volume's status shows it. */
+export function ofProcesses(status: MountStatus | undefined): Record<string, unknown> {
+  if (status === undefined) return { restarts: 0 };
+  const { restarts, staged, notices, lastDeath, version, since } = status;
+  return {
+    restarts,
+    ...(staged === undefined ? {} : { staged }),
+    ...(notices === undefined ? {} : { notices }),
+    ...(lastDeath === undefined ? {} : { lastDeath }),
+    ...{ version, since },
+  };
+}

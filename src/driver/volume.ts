@@ -3,7 +3,7 @@ import { log } from "../base/log.ts";
 import type { FormatDone } from "../volume/job.ts";
 import { destroyInChild, formatInChild } from "./jobs.ts";
 import { Lock } from "./lock.ts";
-import type { Generation, Mounter, Seen } from "./mounter.ts";
+import { ofProcesses, type Generation, type Mounter, type Seen } from "./mounter.ts";
 import type { Origin } from "./origin.ts";
 import { until, worthRetrying } from "./patience.ts";
 import { References } from "./references.ts";
@@ -227,10 +227,7 @@ export class Volume {
       ...{ state: this.#state(), options: record.given, metadata: record.metadata },
       references: record.references.ids.length,
       ...{ generation: record.generation, hostPath: this.target },
-      restarts: status?.restarts ?? 0,
-      ...(status?.staged === undefined ? {} : { staged: status.staged }),
-      ...(status?.lastDeath === undefined ? {} : { lastDeath: status.lastDeath }),
-      ...(status === undefined ? {} : { version: status.version, since: status.since }),
+      ...ofProcesses(status),
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
       ...(this.#usage.usedBytes === undefined ? {} : { usedBytes: this.#usage.usedBytes }),
       ...(record.made === undefined ? {} : { fileSystem: record.made }),

@@ -18,6 +18,16 @@ import type {
 } from "./types.ts";
 import type { Upkeep } from "./upkeep.ts";
 
+export interface NoticeCounts {
+  readonly received: number;
+  /** Of those, what was done here. */
+  readonly own: number;
+  /** Keys that changed without a notice. */
+  readonly unexplained: number;
+  /** Read from the stream after an interruption. */
+  readonly caughtUp: number;
+}
+
 /** What a name led to; of a short file with few slices those of its only chunk too, of a symlink its target. */
 export interface Found extends Entry {
   readonly slices?: readonly Slice[];
@@ -43,6 +53,8 @@ export interface Meta {
   readonly trust: Trust;
   /** For administrators. */
   readonly upkeep: Upkeep;
+  /** What was heard of changes since this process began. */
+  readonly noticeCounts: NoticeCounts;
   /** The last notice seen, for a successor of this process (`MetaOptions.lastNotice`). */
   readonly lastNotice: string | undefined;
 

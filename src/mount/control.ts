@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { StagedBlocks } from "../volume/open.ts";
+import type { NoticeStatus, StagedBlocks } from "../volume/open.ts";
 
 /**
  * How the supervisor of a mount is asked something: over a Unix socket in a folder named after the mountpoint. A request
@@ -44,6 +44,8 @@ export interface MountStatus {
   readonly lastDeath?: string | undefined;
   /** What lies on this machine's disks only, with write-back. */
   readonly staged?: StagedBlocks | undefined;
+  /** Up to a second old. */
+  readonly notices?: NoticeStatus | undefined;
 }
 
 export type ControlAnswer = { readonly done: MountStatus } | { readonly failed: string };

@@ -1,6 +1,6 @@
 import type { Negotiated } from "../fuse/init.ts";
 import type { MountValues } from "../options/mount.ts";
-import type { StagedBlocks } from "../volume/open.ts";
+import type { NoticeStatus, StagedBlocks } from "../volume/open.ts";
 
 /**
  * What supervisor and serving process of a mount say to each other, over a channel that ends with either of them. The
@@ -69,6 +69,8 @@ export type ToSupervisor =
   | { readonly kind: "pong" }
   /** What is not uploaded yet changed. */
   | { readonly kind: "staged"; readonly staged: StagedBlocks }
+  /** Notices of changes came in. */
+  | { readonly kind: "notices"; readonly notices: NoticeStatus }
   /** What was written before it was asked is stored, or why not. */
   | { readonly kind: "flushed"; readonly failure?: string }
   /** The volume is gone: unmount. */

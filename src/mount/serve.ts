@@ -31,7 +31,7 @@ const DEVICE = { requests: 3, replies: 4 };
 /** Tells a supervisor that starting again would help nothing. */
 const EXIT_FAILED = 2;
 const NOTICE_MS = 200;
-const STAGED_MS = 1000;
+const STATE_MS = 1000;
 /** How long a process that cannot serve refuses what is asked, before another one tries. */
 const REFUSE_MS = 5000;
 /** As JuiceFS has it (cmd/mount_unix.go, 1.4). */
@@ -159,7 +159,7 @@ class Server {
     });
     volume.setKernel(kernelCaches(notifier));
     this.#keepLastNotice(volume);
-    this.#tellStaged(volume);
+    this.#tellState(volume);
     const served = this.#begin(operationsOf(volume.vfs), negotiated, { underWay, successor });
     this.#tell({ kind: "serving" });
     await served;
@@ -223,18 +223,23 @@ class Server {
     timer.unref();
   }
 
-  /** Whoever asks the supervisor sees what is not uploaded yet. */
-  #tellStaged(volume: OpenedVolume): void {
-    let told = "";
+  /** Whoever asks the supervisor sees what is not uploaded yet, and what is heard of others. */
+  #tellState(volume: OpenedVolume): void {
+    const told = new Map<string, string>();
+    const tell = (message: ToSupervisor): void => {
+      const text = JSON.stringify(message);
+      if (told.get(message.kind) === text) return;
+      told.set(message.kind, text);
+      this.#tell(message);
+    };
     const look = async (): Promise<void> => {
+      tell({ kind: "notices", notices: volume.notices() });
       const staged = await volume.staged();
-      if (staged === undefined || JSON.stringify(staged) === told) return;
-      told = JSON.stringify(staged);
-      this.#tell({ kind: "staged", staged });
+      if (staged !== undefined) tell({ kind: "staged", staged });
     };
     setInterval(() => {
       look().catch(() => undefined);
-    }, STAGED_MS).unref();
+    }, STATE_MS).unref();
   }
 
   /** The supervisor is gone: another one is given the device. */

@@ -15,7 +15,7 @@ import {
 } from "./control.ts";
 import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./messages.ts";
 import { patienceMs } from "../options/mount.ts";
-import type { StagedBlocks } from "../volume/open.ts";
+import type { NoticeStatus, StagedBlocks } from "../volume/open.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, checksItself, kernelOptions, wantsWritebackCache } from "./options.ts";
 import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
@@ -62,6 +62,7 @@ export class Supervisor {
   #restarts = 0;
   #lastDeath: string | undefined;
   #staged: StagedBlocks | undefined;
+  #notices: NoticeStatus | undefined;
   readonly #since = new Date().toISOString();
 
   constructor(config: MountConfig) {
@@ -146,7 +147,8 @@ export class Supervisor {
       ...{ volume: this.#volume?.name ?? "", sid: this.#volume?.sid ?? "0" },
       ...{ mountpoint, version: VERSION, since: this.#since },
       ...{ supervisorPid: process.pid, serverPid: this.#server?.pid ?? 0 },
-      ...{ restarts: this.#restarts, lastDeath: this.#lastDeath, staged: this.#staged },
+      ...{ restarts: this.#restarts, lastDeath: this.#lastDeath },
+      ...{ staged: this.#staged, notices: this.#notices },
       state: isMounted(mountpoint) ? state : "unmounted",
     };
   }
@@ -200,6 +202,7 @@ export class Supervisor {
 
   #told(message: ToSupervisor): void {
     if (message.kind === "staged") this.#staged = message.staged;
+    if (message.kind === "notices") this.#notices = message.notices;
     if (message.kind !== "gone") return;
     log.error({ reason: message.reason }, "unmounting");
     unmount(this.#config.mountpoint, { lazy: true }).catch((error: unknown) => {

@@ -40,19 +40,17 @@ export interface KnownName {
   readonly attrTtlMs: number;
 }
 
-/** For the metrics. */
 export interface KnownCounts {
-  /** Notices of others, and those that something was kept of here. */
-  notices: number;
-  useful: number;
+  /** Notices of others of which something was kept here. */
+  readonly useful: number;
   /** Messages to the kernel. */
-  messages: number;
+  readonly messages: number;
   /** Times that everything was given up. */
-  dropped: number;
+  readonly dropped: number;
 }
 
 export class Known {
-  readonly counts: KnownCounts = { notices: 0, useful: 0, messages: 0, dropped: 0 };
+  readonly counts = { useful: 0, messages: 0, dropped: 0 };
   readonly attrs: KnownAttrs;
   readonly names: KnownNames;
   readonly data: KnownData;
@@ -184,7 +182,6 @@ export class Known {
 
   /** Another session changed something. */
   changed(notice: Notice): void {
-    this.counts.notices++;
     const before = this.counts.messages;
     let useful = false;
     for (const ino of notice.attrs) useful = this.#attrChanged(ino) || useful;

@@ -5,7 +5,7 @@ import { Spool } from "../chunk/spool.ts";
 import { FsError } from "../base/fs-error.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
 import type { Format } from "../meta/format.ts";
-import type { Meta, MetaListener, Notice } from "../meta/meta.ts";
+import type { Meta, MetaListener, Notice, NoticeCounts, Trust } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
 import type { Ino } from "../meta/types.ts";
 import { patienceMs, type MountValues } from "../options/mount.ts";
@@ -16,7 +16,7 @@ import { NOTHING_JOURNALED, readJournal } from "../vfs/dirty-journal.ts";
 import type { KernelCaches } from "../vfs/file-system.ts";
 import { Gone } from "../vfs/gone.ts";
 import { HandleTable, readHandles } from "../vfs/handle-table.ts";
-import { Known } from "../vfs/known.ts";
+import { Known, type KnownCounts } from "../vfs/known.ts";
 import { shown, type VfsOptions, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
 import { MountJobs, type MountJob } from "./mount-jobs.ts";
@@ -50,11 +50,17 @@ export interface Predecessor {
 
 export type StagedBlocks = PendingUploads;
 
+/** How far what is kept here may be trusted, and what came in of others' changes since this process serves. */
+export interface NoticeStatus extends NoticeCounts, KnownCounts {
+  readonly trust: Trust;
+}
+
 /** A volume that is ready to be shown by a kernel adapter, a gateway or a test. */
 export interface OpenedVolume {
   readonly vfs: Vfs;
   readonly format: Format;
   readonly sid: bigint;
+  notices(): NoticeStatus;
   /** The last notice seen: a successor that begins there misses nothing. */
   lastNotice(): string | undefined;
   /** Who tells the kernel that something is stale; before it is set nothing was handed out. */
@@ -154,6 +160,7 @@ async function show(
   });
   return {
     ...{ vfs, format, sid: meta.sid },
+    notices: () => ({ trust: meta.trust, ...meta.noticeCounts, ...known.counts }),
     lastNotice: () => meta.lastNotice,
     setKernel(kernel) {
       parts.kernel = showing(kernel, parts);

@@ -119,6 +119,26 @@ suite("round trips", () => {
     await costs(1, "create and close after a listing", () => writeFile(join(at, "g"), ""));
   });
 
+  test("how full the volume is costs one after each change, and none while nothing changes", async () => {
+    const at = await folder("usage");
+    const used = async (): Promise<number> => {
+      const { files, ffree } = await me.statvfs(mount.path);
+      return files - ffree;
+    };
+    await used();
+    await costs(0, "statvfs again", used);
+    await writeFile(join(at, "f"), "");
+    const before = await used();
+    await me.unlink(join(at, "f"));
+    await costs(1, "statvfs after a change", async () => {
+      assert.equal(await used(), before - 1);
+    });
+    await using other = await mountVolume(volume, QUIET);
+    await used();
+    await writeFile(join(other.path, "usage/g"), "");
+    await until("the other's file is counted", async () => (await used()) === before);
+  });
+
   test("what was read before is read from memory, also when the kernel forgot it", async () => {
     const at = await folder("reads");
     const path = (name: string): string => join(at, name);

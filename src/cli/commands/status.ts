@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { askMount } from "../../mount/control.ts";
 import { onOff, text } from "../../options/specs.ts";
 import { withDefaults } from "../../options/table.ts";
-import type { StagedBlocks } from "../../volume/open.ts";
+import type { NoticeStatus, StagedBlocks } from "../../volume/open.ts";
 import type { VolumeStatus } from "../../volume/status.ts";
 import { printJson, runJob } from "../job.ts";
 import { addOptions, givenOf } from "../options.ts";
@@ -28,21 +28,31 @@ export function statusCommand(): Command {
     const { sessionStatus, volumeStatus } = await import("../../volume/status.ts");
     const { session, more } = withDefaults(table, givenOf(command, table));
     if (session !== undefined) {
-      printJson(await withStaged(await sessionStatus(metaUrl, sessionNumber(session))));
+      printJson(await withMount(await sessionStatus(metaUrl, sessionNumber(session))));
       return;
     }
     const status = await runJob((options) => volumeStatus({ metaUrl, more }, options));
-    printJson({ ...status, Sessions: await Promise.all(status.Sessions.map(withStaged)) });
+    printJson({ ...status, Sessions: await Promise.all(status.Sessions.map(withMount)) });
   });
 }
 
-/** A mount of this machine is asked what it has not uploaded yet. */
-async function withStaged(session: Session): Promise<Session & { Staged?: StagedBlocks }> {
+interface Asked {
+  readonly Staged?: StagedBlocks;
+  readonly Notices?: NoticeStatus;
+}
+
+/** A mount of this machine is asked what it has not uploaded yet, and what it heard of others' changes. */
+async function withMount(session: Session): Promise<Session & Asked> {
   if (session.HostName !== hostname()) return session;
   try {
     const status = await askMount(session.MountPoint, { ask: "status" }, { limitMs: ASK_MS });
-    if (status?.sid !== String(session.Sid) || status.staged === undefined) return session;
-    return { ...session, Staged: status.staged };
+    if (status?.sid !== String(session.Sid)) return session;
+    const { staged, notices } = status;
+    return {
+      ...session,
+      ...(staged === undefined ? {} : { Staged: staged }),
+      ...(notices === undefined ? {} : { Notices: notices }),
+    };
   } catch {
     // It is not ours to ask, or does not answer: what others know of it is shown all the same.
     return session;

@@ -46,6 +46,7 @@ export class Answers {
   readonly #unnamed = `${randomBytes(6).toString("base64")}-`;
   readonly #patienceMs: number;
   #closed = false;
+  #changes = 0;
 
   constructor(client: Redis, context: ChangeContext) {
     this.#client = client;
@@ -60,6 +61,11 @@ export class Answers {
       this.#ready = this.#takeOver();
       this.#ready.catch(() => undefined);
     });
+  }
+
+  /** Grows when a change begins, and when it ends. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Settles when the session's fence is ours. */
@@ -105,10 +111,12 @@ export class Answers {
     args: readonly Argument[],
     id: string,
   ): Promise<unknown> {
+    this.#changes++;
     const slot = this.#free.pop() ?? (await this.#slot());
     try {
       return await this.#execute(name, keys, args, { id, slot });
     } finally {
+      this.#changes++;
       // The answer leaves in this turn of the event loop; until then somebody else may have to give it again.
       setImmediate(() => {
         this.#release(slot);

@@ -24,6 +24,8 @@ export interface MetaContext {
   readonly trust: () => Trust;
   /** Settles when every notice up to this one was heard. */
   readonly heard: (noticeId: string) => Maybe<void>;
+  /** Grows with every change of the volume, here or elsewhere as soon as it is heard of. */
+  readonly changes: () => number;
   /** As last read. */
   readonly format: () => Format;
   /** The volume's counters as last seen. */

@@ -46,20 +46,8 @@ export interface NoticeOptions {
   readonly last?: string | undefined;
 }
 
-/** For the metrics. */
-export interface NoticeCounts {
-  received: number;
-  own: number;
-  /** Keys that changed without a notice. */
-  unexplained: number;
-  /** Read from the stream after an interruption. */
-  caughtUp: number;
-  /** Times that everything kept was given up. */
-  dropped: number;
-}
-
 export class Notices {
-  readonly counts: NoticeCounts = { received: 0, own: 0, unexplained: 0, caughtUp: 0, dropped: 0 };
+  readonly counts = { received: 0, own: 0, unexplained: 0, caughtUp: 0 };
   readonly #client: Redis;
   readonly #subscriber: Redis;
   readonly #options: NoticeOptions;
@@ -118,6 +106,11 @@ export class Notices {
     const silence = Math.max(Date.now() - wall, performance.now() - steady);
     if (silence > LEASE_MS || wall === 0) return "none";
     return this.#silent ? "short" : "long";
+  }
+
+  /** How many changes were heard of, in whatever way. */
+  get heardOf(): number {
+    return this.counts.received + this.counts.unexplained + this.counts.caughtUp;
   }
 
   /** The last notice seen: a successor that starts from it has missed nothing. */
@@ -271,7 +264,6 @@ export class Notices {
     if (trust === this.#told) return;
     this.#told = trust;
     if (trust === "none") this.#wake();
-    if (trust !== "long") this.counts.dropped++;
     this.#options.listener.trustChanged(trust);
   }
 

@@ -116,6 +116,7 @@ export class OpenVolume {
       listener,
       trust: () => this.#notices.trust,
       heard: (noticeId) => this.#notices.reached(noticeId),
+      changes: () => answers.changes + this.#notices.heardOf,
       counters: new Counters(client, async (action, work) => {
         if (sid === 0n) throw new FsError("EROFS", action);
         return answers.ask(action, work);

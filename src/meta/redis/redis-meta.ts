@@ -11,6 +11,7 @@ import type {
   Found,
   Inherited,
   Meta,
+  NoticeCounts,
   Removed,
   Rename,
   Renamed,
@@ -63,6 +64,9 @@ export class RedisMeta implements Meta {
   }
   get trust(): Trust {
     return this.#notices.trust;
+  }
+  get noticeCounts(): NoticeCounts {
+    return { ...this.#notices.counts };
   }
   get lastNotice(): string | undefined {
     return this.#notices.last;

@@ -5,21 +5,26 @@ import type { MetaContext } from "./context.ts";
 
 /**
  * How full the volume is (JuiceFS pkg/meta/base.go `StatFS`, 1.4). One round trip; a server that is slow is not waited for:
- * what the last heartbeat saw does, so that `df` never hangs.
+ * what the last heartbeat saw does, so that `df` never hangs. While nothing changes in the volume nobody is asked again.
  */
 
 /** The volume's counters as last seen. */
 export interface UsageCounters {
   usedBytes: number;
   usedInodes: number;
+  /** When that was asked for, among the volume's changes and by a clock that never jumps. */
+  asked?: { readonly changes: number; readonly at: number };
 }
 
 const PATIENCE_MS = 150;
+/** Tools change things without a word. */
+const KEEP_MS = 60_000;
 /** What a volume without limits is said to hold, until it is nearly full. */
 const UNLIMITED_BYTES = 2 ** 50;
 const UNLIMITED_INODES = 10 * 2 ** 20;
 
 export async function statfs(context: MetaContext): Promise<VolumeUsage> {
+  if (isFresh(context)) return usageOf(context.format(), context.usage);
   const patience = Promise.withResolvers<void>();
   const timer = setTimeout(patience.resolve, PATIENCE_MS);
   refresh(context).then(patience.resolve, patience.resolve);
@@ -28,8 +33,15 @@ export async function statfs(context: MetaContext): Promise<VolumeUsage> {
   return usageOf(context.format(), context.usage);
 }
 
-async function refresh({ client, usage }: MetaContext): Promise<void> {
-  Object.assign(usage, await readCounters(client));
+function isFresh({ trust, usage, changes }: MetaContext): boolean {
+  const { asked } = usage;
+  if (asked === undefined || trust() !== "long") return false;
+  return asked.changes === changes() && performance.now() - asked.at < KEEP_MS;
+}
+
+async function refresh({ client, usage, changes }: MetaContext): Promise<void> {
+  const asked = { changes: changes(), at: performance.now() };
+  Object.assign(usage, await readCounters(client), { asked });
 }
 
 /** The same for a volume that is not mounted here. */
