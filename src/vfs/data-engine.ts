@@ -106,7 +106,7 @@ export class DataEngine implements FileData {
     });
     this.#uploads = new SliceUploads({
       ...{ store, journal: this.#journal, loose: this.#loose, newSliceId: () => meta.newSliceId() },
-      packBytes: store.rangeReads ? store.blockSize : PACK_BYTES_WHOLE,
+      packBytes: Math.min(store.blockSize, store.rangeReads ? Infinity : PACK_BYTES_WHOLE),
       stored: (group) => {
         committer.add(group);
       },

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { makeFolder } from "../support/folder.ts";
 import { formatTestVolume, juicefs, mountOfficial, mountVolume } from "../support/mount.ts";
+import { until } from "../support/process.ts";
 import { startRedis } from "../support/redis.ts";
 
 /** Objects are read and written by tools that know nothing of JuiceFS. */
@@ -166,6 +167,32 @@ test("what the tools lz4 and zstd write is read here and by the official client"
     await using official = await mountOfficial(volume);
     for (const { path } of [ours, official]) {
       assert.ok(CONTENTS["text"]?.equals(await readFile(join(path, "text"))), compression);
+    }
+  }
+});
+
+test("small files that travel together fill no more than a block, however short that is", async () => {
+  const format = ["--compress", "zstd", ...BLOCKS];
+  await using volume = await formatTestVolume({ server, database: 5, format });
+  const files = Array.from({ length: 60 }, (_, index) => randomBytes(3000 + index * 150));
+  {
+    await using mount = await mountVolume(volume);
+    const opened = await Promise.all(
+      files.map((_, index) => open(join(mount.path, `small${index}`), "w")),
+    );
+    for (const [index, data] of files.entries()) await opened[index]?.write(data);
+    // Nobody asks for it: what was written is stored together after a while.
+    await until("something is stored", async () => {
+      const names = [...(await objectsIn(join(volume.folder, "objects"))).keys()];
+      return names.some((name) => /^\d+_\d+_\d+$/.test(name));
+    });
+    for (const file of opened) await file.close();
+  }
+  await using ours = await mountVolume(volume);
+  await using official = await mountOfficial(volume);
+  for (const { path } of [ours, official]) {
+    for (const [index, data] of files.entries()) {
+      assert.ok(data.equals(await readFile(join(path, `small${index}`))), `small${index}`);
     }
   }
 });
