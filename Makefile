@@ -9,7 +9,7 @@ DOCKER_TESTS := $(shell find test -path 'test/docker/*' -name '*.test.ts' | LC_A
 JOBS ?= 2
 PLUGIN ?= juicefs:latest
 
-.PHONY: help run test check unit docker-test bench plugin push install clean format docs
+.PHONY: help run test check unit docker-test soak bench plugin push install clean format docs
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ unit: ## all tests but Docker's
 
 docker-test: ## the tests with a real Docker engine
 	@node --test --test-concurrency=1 $(DOCKER_TESTS)
+
+soak: ## 200 kills under load, 1000 mounts and unmounts; an hour
+	@test/support/install.sh test
+	@JUICEFS_TEST_CYCLES=1000 JUICEFS_TEST_KILLS=200 node --test --test-concurrency=1 test/driver/cycles.test.ts test/docker/soak.test.ts
 
 bench: ## compare with the official client; ARGS="--quick --only create"
 	@test/support/install.sh test

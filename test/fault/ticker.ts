@@ -1,10 +1,9 @@
 import { constants, closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 
 /**
- * An application that appends numbered records to a file all the time. Asked by a line on its standard input it says how long
- * the longest record since the last question took, in milliseconds; at the end of its input whether every record is there.
+ * An application that appends numbered records to a file all the time. Asked by SIGUSR2 it says how long the longest record
+ * since it was asked last took, in milliseconds; told to end, by its exit status whether every record is there.
  */
 
 const [folder = ""] = process.argv.slice(2);
@@ -27,15 +26,14 @@ function tick(): void {
   setTimeout(tick, 2);
 }
 
-createInterface(process.stdin)
-  .on("line", () => {
-    process.stdout.write(`${Math.round(longestMs)}\n`);
-    longestMs = 0;
-  })
-  .on("close", () => {
-    ended = true;
-    closeSync(file);
-    const expected = Array.from({ length: number }, (_, index) => record(index)).join("");
-    process.exitCode = readFileSync(path, "utf8") === expected ? 0 : 1;
-  });
+process.on("SIGUSR2", () => {
+  process.stdout.write(`${Math.round(longestMs)} ms\n`);
+  longestMs = 0;
+});
+process.on("SIGTERM", () => {
+  ended = true;
+  closeSync(file);
+  const expected = Array.from({ length: number }, (_, index) => record(index)).join("");
+  process.exitCode = readFileSync(path, "utf8") === expected ? 0 : 1;
+});
 tick();
