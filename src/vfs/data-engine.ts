@@ -20,6 +20,7 @@ import { restoreSlices } from "./restore.ts";
 import { SliceUploads } from "./slice-uploads.ts";
 
 const TICK_MS = 100;
+const PAGE = 4096;
 /** Memory for writing is kept so long while nobody writes. */
 const IDLE_TICKS = 50;
 /** What travels together is at most a block; less where a part of a block cannot be read alone. */
@@ -344,12 +345,18 @@ export class DataEngine implements FileData {
 
 type Committed = Exclude<CommitOutcome, { readonly error: Error }>;
 
-/** Where in a chunk's view data or a hole begins, from `at` on. */
+/**
+ * Where in a chunk's view data or a hole begins, from `at` on. Holes are whole pages, as on a disk: programs look for the
+ * size of what can be one, and count on it.
+ */
 function seekIn(pieces: readonly Piece[], at: number, what: "data" | "hole"): number | undefined {
-  let reached = 0;
-  for (const piece of pieces) {
-    reached = piece.pos + piece.len;
-    if (reached > at && (piece.id === 0n) === (what === "hole")) return Math.max(at, piece.pos);
+  let reached = at;
+  for (const { id, pos, len } of pieces) {
+    const [from, to] = [Math.floor(pos / PAGE) * PAGE, Math.ceil((pos + len) / PAGE) * PAGE];
+    if (id === 0n || to <= reached) continue;
+    if (what === "data") return Math.max(at, from);
+    if (from > reached) return reached;
+    reached = to;
   }
-  return what === "hole" ? Math.max(at, reached) : undefined;
+  return what === "hole" ? reached : undefined;
 }

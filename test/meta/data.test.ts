@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHUNK_SIZE, ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
+import { CHUNK_SIZE, ROOT_INO, TYPE_DIRECTORY, TYPE_FILE } from "../../src/meta/limits.ts";
 import type { Meta } from "../../src/meta/meta.ts";
 import type { Ino, SliceCommit } from "../../src/meta/types.ts";
 import { makeVolume, ROOT_CALLER, type TestVolume } from "../support/meta.ts";
@@ -263,6 +263,38 @@ test("copying within one file shares its slices, and nothing is copied behind it
   await assert.rejects(meta.copyRange({ ino: 77n, offset: 0 }, { ino, offset: 0 }, 1), {
     code: "ENOENT",
   });
+});
+
+test("inodes near 2^53 are made, moved, listed and removed; there are none beyond", async () => {
+  await using volume = await makeVolume({ trashDays: 1 });
+  const last = 2n ** 53n - 4096n;
+  await volume.redis.set("nextinode", (last - 1024n).toString());
+  const { meta } = await volume.open();
+  const node = { type: TYPE_FILE, mode: 0o644, umask: 0 };
+  const [from, to] = [Buffer.from("from"), Buffer.from("to")];
+  const folder = await meta.create(ROOT_CALLER, ROOT_INO, from, { ...node, type: TYPE_DIRECTORY });
+  assert.equal(folder.ino, last - 1023n);
+  const made = await meta.create(ROOT_CALLER, folder.ino, from, node);
+  await meta.link(ROOT_CALLER, made.ino, folder.ino, to);
+  const names = { fromParent: folder.ino, fromName: to, toParent: ROOT_INO, toName: to, flags: 0 };
+  assert.equal((await meta.rename(ROOT_CALLER, names)).ino, made.ino);
+  const { entries } = await meta.readdir(ROOT_INO, "0", true);
+  const listed = new Map(
+    entries.map(({ name, ino, attr }) => [name.toString(), [ino, attr?.nlink]]),
+  );
+  assert.deepEqual(
+    [listed.get("from"), listed.get("to")],
+    [
+      [folder.ino, 2],
+      [made.ino, 2],
+    ],
+  );
+  assert.equal((await meta.unlink(ROOT_CALLER, folder.ino, from)).ino, made.ino);
+  assert.equal((await meta.rmdir(ROOT_CALLER, ROOT_INO, from)).ino, folder.ino);
+  assert.equal((await meta.lookup(ROOT_INO, to)).attr.nlink, 1);
+  const other = (await volume.open()).meta;
+  await assert.rejects(other.create(ROOT_CALLER, ROOT_INO, from, node), { code: "ENOSPC" });
+  assert.deepEqual(await volume.redis.hkeys("d1"), ["to"]);
 });
 
 test("slice ids and inodes are never handed out twice, and the root's number never", async () => {

@@ -1,9 +1,12 @@
 import type { Redis } from "ioredis";
+import { FsError } from "../../base/fs-error.ts";
 import type { Maybe } from "../../base/maybe.ts";
 
 /** Numbers handed out from batches, as JuiceFS does: one INCRBY for many; what is left at the end is lost. */
 const INODES = 1024;
 const SLICES = 4096;
+/** Scripts count in doubles: a number beyond 2^53 would be taken for another. Replies are read exactly up to a little below. */
+const NUMBERS_MAX = 2 ** 53 - 4096;
 /** The next batch is fetched when so much of one is left. */
 const LOW_PART = 0.1;
 
@@ -78,7 +81,8 @@ class Batch {
   }
 
   async #fetchBatch(): Promise<void> {
-    const last = BigInt(await this.#fetch());
-    this.#spare = [last - BigInt(this.#size) + 1n, last + 1n];
+    const last = await this.#fetch();
+    if (last > NUMBERS_MAX) throw new FsError("ENOSPC", "there are no more numbers");
+    this.#spare = [BigInt(last - this.#size + 1), BigInt(last + 1)];
   }
 }
