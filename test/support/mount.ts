@@ -76,17 +76,19 @@ export interface TestMount extends AsyncDisposable {
 
 let mounts = 0;
 
-/** Mounts a volume with our client, in the foreground. `args`: more options of `mount`. */
+/** Mounts a volume with our client, in the foreground. `args`: more options of `mount`; `enter`: a command that runs it. */
 export async function mountVolume(
   volume: Pick<TestVolumeOnDisk, "metaUrl" | "folder">,
   args: readonly string[] = [],
   env: NodeJS.ProcessEnv = {},
+  enter: readonly string[] = [],
 ): Promise<TestMount> {
   const path = join(volume.folder, `mnt${++mounts}`);
   await mkdir(path);
+  const [command, ...rest] = [...enter, process.execPath, MAIN, "mount"];
   const program = startProgram(
-    process.execPath,
-    [MAIN, "mount", volume.metaUrl, path, ...args],
+    command,
+    [...rest, volume.metaUrl, path, ...args],
     // Socket and shared files of the mount go with the test's folder.
     { env: { ...process.env, JUICEFS_RUN: join(volume.folder, "run"), ...env } },
   );
