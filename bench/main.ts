@@ -34,8 +34,8 @@ async function main(): Promise<void> {
       abort.abort(new Error("Interrupted"));
     });
   }
-  const { rounds } = options;
-  const about = { date: new Date().toISOString(), machine: machineFacts(), rounds };
+  const { rounds, quick } = options;
+  const about = { date: new Date().toISOString(), machine: machineFacts(), rounds, quick };
   const measured: Measured[] = [];
   for (const measure of measurementsOf(options, abort.signal)) {
     const result = await measure();

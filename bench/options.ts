@@ -39,7 +39,7 @@ const QUICK = {
 } as const;
 
 export const HELP = `Compares our client with the official one, on the same servers, turn by turn.
-  --quick               a few minutes: fewer rounds, less of each work, on MinIO only
+  --quick               a few minutes: fewer rounds, less of each work, on MinIO only unless it is kept
   --only NAMES          only these works, comma-separated; a name's beginning is enough
   --storage KIND        minio or file; both when absent
   --rounds N            how often each work is done
@@ -65,16 +65,17 @@ export function parseOptions(
   });
   if (values.help === true) return undefined;
   const { quick = false, document = false, only, mountpoint, json, profile } = values;
-  const partial = (["quick", "only", "storage", "mountpoint"] as const).find(
+  const partial = (["only", "storage", "mountpoint"] as const).find(
     (name) => values[name] !== undefined,
   );
   if (document && partial !== undefined) {
-    throw new Error(`Cannot use --document with --${partial}: what is kept is a full run`);
+    throw new Error(`Cannot use --document with --${partial}: what is kept is a run of everything`);
   }
   const size = quick ? QUICK : FULL;
+  const storages = document ? FULL.storages : size.storages;
   const chosen = only === undefined ? all : choose(only, all);
   return {
-    storages: values.storage === undefined ? size.storages : [storageOf(values.storage)],
+    storages: values.storage === undefined ? storages : [storageOf(values.storage)],
     works: chosen.works,
     // They are about our client.
     extras: mountpoint === undefined ? chosen.extras : [],

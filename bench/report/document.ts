@@ -15,6 +15,8 @@ export interface Results {
   readonly date: string;
   readonly machine: MachineFacts;
   readonly rounds: number;
+  /** Little of each work was done. */
+  readonly quick: boolean;
   readonly sections: readonly Section[];
   readonly data: unknown;
 }
@@ -22,9 +24,11 @@ export interface Results {
 const TEMPLATE = new URL("document.md", import.meta.url);
 const KEPT_IN = new URL("../../docs/", import.meta.url);
 
-export function documentOf({ date, machine, rounds, sections }: Results): string {
+export function documentOf({ date, machine, rounds, quick, sections }: Results): string {
   const values: Readonly<Record<string, string>> = {
     date: date.slice(0, 10),
+    args: quick ? '"--document --quick"' : "--document",
+    size: quick ? "a fifth of what a full run does, in " : "",
     rounds: String(rounds),
     machine: markdownTable([["", "this run"], ...Object.entries(machine)]),
     tables: sections.map(sectionText).join("\n"),
@@ -52,8 +56,8 @@ export function keepResults(results: Results): string[] {
 }
 
 /** Numbers to six digits, a measurement a line. */
-export function jsonOf({ date, machine, rounds, data }: Results): string {
+export function jsonOf({ date, machine, rounds, quick, data }: Results): string {
   const exact = (_: string, value: unknown): unknown =>
     typeof value === "number" ? Number(value.toPrecision(6)) : value;
-  return `${JSON.stringify({ date, machine, rounds, data }, exact).replaceAll("},{", "},\n{")}\n`;
+  return `${JSON.stringify({ date, machine, rounds, quick, data }, exact).replaceAll("},{", "},\n{")}\n`;
 }

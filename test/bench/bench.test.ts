@@ -50,5 +50,8 @@ test("a wrong option is refused in one sentence", async () => {
     /Cannot use --storage "ftp": expected minio or file\n$/,
   );
   assert.match(await refusal("--rounds", "0"), /Cannot use --rounds "0"/);
-  assert.match(await refusal("--document", "--quick"), /Cannot use --document with --quick/);
+  assert.match(
+    await refusal("--document", "--storage", "file"),
+    /Cannot use --document with --storage/,
+  );
 });

@@ -74,7 +74,13 @@ test("tables are aligned, for a terminal and for a document", () => {
 
 test("the document has the machine and all tables", () => {
   const text = documentOf({
-    ...{ date: "2026-01-02T03:04:05Z", machine: { Linux: "6.18" }, rounds: 5, data: {} },
+    ...{
+      date: "2026-01-02T03:04:05Z",
+      machine: { Linux: "6.18" },
+      rounds: 5,
+      quick: false,
+      data: {},
+    },
     sections: [
       {
         title: "Some works",
