@@ -15,6 +15,7 @@ import {
   S_IFIFO,
 } from "../posix/support/calls.ts";
 import { endProcesses, startProcess, type TestProcess } from "../posix/support/process.ts";
+import { makeFolder } from "../support/folder.ts";
 import {
   formatTestVolume,
   mountVolume,
@@ -27,6 +28,8 @@ import { until } from "../support/process.ts";
 /** How often a mount asks Redis, counted at the server. */
 
 const run = promisify(execFile);
+/** `TREE_FILES` makes it larger: each folder holds 100. */
+const TREE = { folders: Number(process.env["TREE_FILES"] ?? 1000) / 100, files: 100 };
 /** No heartbeat comes in between. */
 const QUIET = ["--heartbeat", "3600", "--no-bgjob"];
 
@@ -176,6 +179,38 @@ suite("round trips", () => {
       await stat(cold("f"));
       await readlink(cold("sl"));
     });
+  });
+
+  test("a tree that was seen before costs nothing: git status, find, du, ls, and rsync of it", async () => {
+    const at = await folder("tree");
+    const git = (...args: string[]): Promise<unknown> => {
+      const who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.fsmonitor=false"];
+      // It would write the index anew, and that is a change.
+      const env = { ...process.env, GIT_OPTIONAL_LOCKS: "0" };
+      return run("git", ["-C", at, ...who, ...args], { env });
+    };
+    await git("init", "-q");
+    for (let sub = 0; sub < TREE.folders; sub++) {
+      await mkdir(join(at, `d${sub}/e`), { recursive: true });
+      await me.make_files(join(at, `d${sub}/e`), "f", TREE.files);
+    }
+    await git("add", "-A");
+    await git("commit", "-q", "-m", "all");
+    const copy = await makeFolder();
+    try {
+      const rsync = (): Promise<unknown> => run("rsync", ["-a", `${at}/`, join(copy.path, "copy")]);
+      const walks: Record<string, () => Promise<unknown>> = {
+        "git status": () => git("status", "--porcelain"),
+        find: () => run("find", [at, "-newer", at], { maxBuffer: 1 << 26 }),
+        du: () => run("du", ["-s", at]),
+        "ls -lR": () => run("ls", ["-lR", at], { maxBuffer: 1 << 26 }),
+        rsync,
+      };
+      for (const walk of Object.values(walks)) await walk();
+      for (const [name, walk] of Object.entries(walks)) await costs(0, name, walk);
+    } finally {
+      await copy[Symbol.asyncDispose]();
+    }
   });
 
   test("a directory of n entries is listed with 1 + n/4096, with attributes, and with none again", async () => {
