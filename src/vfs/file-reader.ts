@@ -65,8 +65,7 @@ export class FileReader implements ReadHandle {
       this.#readChunk(border / CHUNK_SIZE - 1, offset, border, whole),
       this.#readChunk(border / CHUNK_SIZE, border, end, whole),
     ];
-    const [head, tail] = [await parts[0], await parts[1]];
-    return [...(head ?? []), ...(tail ?? [])];
+    return (await Promise.all(parts.map(copied))).flat();
   }
 
   /** What is missing may have been replaced since its view was read: then the view is read again. */
@@ -238,6 +237,11 @@ export class FileReader implements ReadHandle {
       }
     }
   }
+}
+
+/** What is read is lent for one turn of the event loop: who waits for more needs bytes of his own. */
+async function copied(views: Maybe<readonly Uint8Array[]>): Promise<readonly Uint8Array[]> {
+  return (await views).map((view) => Buffer.from(view));
 }
 
 /** False where most of a block is somebody else's: many small slices are stored in one. */
