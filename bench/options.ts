@@ -65,12 +65,7 @@ export function parseOptions(
   });
   if (values.help === true) return undefined;
   const { quick = false, document = false, only, mountpoint, json, profile } = values;
-  const partial = (["only", "storage", "mountpoint"] as const).find(
-    (name) => values[name] !== undefined,
-  );
-  if (document && partial !== undefined) {
-    throw new Error(`Cannot use --document with --${partial}: what is kept is a run of everything`);
-  }
+  if (document) requireEverything(values);
   const size = quick ? QUICK : FULL;
   const storages = document ? FULL.storages : size.storages;
   const chosen = only === undefined ? all : choose(only, all);
@@ -83,6 +78,15 @@ export function parseOptions(
     threads: (values.threads ?? "0,1,2,4").split(",").map((text) => count("threads", text, 0)),
     ...{ quick, document, mountpoint, json, profile, scale: size.scale },
   };
+}
+
+/** @throws Error naming the option that leaves something out */
+function requireEverything(values: { only?: string; storage?: string; mountpoint?: string }): void {
+  const partial = (["only", "storage", "mountpoint"] as const).find(
+    (name) => values[name] !== undefined,
+  );
+  if (partial === undefined) return;
+  throw new Error(`Cannot use --document with --${partial}: what is kept is a run of everything`);
 }
 
 function storageOf(text: string): StorageKind {
