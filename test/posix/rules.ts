@@ -15,7 +15,7 @@ export interface Place extends AsyncDisposable {
 
 const AT_ONCE = 4;
 /** A rule that takes longer hangs. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 let folders = 0;
 
 /** Tries every rule on the file system that `makePlace` makes. */
