@@ -1,4 +1,5 @@
 import { enableCompileCache } from "node:module";
+import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 
@@ -7,6 +8,9 @@ import { VERSION } from "../base/version.ts";
  * processes. It listens first, since dockerd gives a plugin 9 s and takes one that does not listen for broken, for ever; what
  * was mounted is restored after that.
  */
+
+/** dockerd kills a plugin after 10 s, and may be gone by then itself: nothing must still unmount when the next one runs. */
+const CLOSE_MS = 8500;
 
 enableCompileCache();
 const { Driver } = await import("./driver.ts");
@@ -37,7 +41,7 @@ async function main(): Promise<void> {
   log.info({ version: VERSION, socket: settings.socket, state: settings.state }, "listening");
   const end = async (): Promise<void> => {
     server.close();
-    if (managed) await driver.close();
+    if (managed) await Promise.race([driver.close(), sleep(CLOSE_MS)]);
     else driver.leave();
     process.exit(0);
   };

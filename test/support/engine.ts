@@ -14,7 +14,7 @@ const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 /** The image of every container here: busybox alone. */
 export const IMAGE = "busybox:test";
 const APPLETS =
-  "sh cat echo ls touch mkdir sleep stat dd cp rm mv sync true id chown grep wc head seq";
+  "sh cat echo ls touch mkdir sleep stat dd cp rm mv sync true id chown grep wc head seq date hostname";
 
 /** A Docker engine of the test's own, without networks, in namespaces of its own. */
 export interface TestEngine extends AsyncDisposable {
@@ -40,8 +40,16 @@ export interface TestEngine extends AsyncDisposable {
 }
 
 export async function startEngine(...options: readonly string[]): Promise<TestEngine> {
+  return engineIn(await makeNamespace(), options);
+}
+
+/** One with a network of its own, in which containers may listen on any port. */
+export async function startNetworkedEngine(): Promise<TestEngine> {
+  return engineIn(await makeNamespace({ network: true }), []);
+}
+
+async function engineIn(namespace: TestNamespace, options: readonly string[]): Promise<TestEngine> {
   const { path: folder, ...going } = await makeFolder();
-  const namespace = await makeNamespace();
   const host = "unix:///run/docker.sock";
   let daemon: ProgramInside | undefined;
   const docker = async (...args: readonly string[]): Promise<string> =>
@@ -95,6 +103,26 @@ export async function startEngine(...options: readonly string[]): Promise<TestEn
   await start(...options);
   await importImage(engine);
   return engine;
+}
+
+/** An image with a program of this machine and the libraries it is linked to, beside busybox. */
+export async function importProgram(
+  engine: TestEngine,
+  program: string,
+  image: string,
+): Promise<void> {
+  const folder = join(engine.folder, image.replaceAll(/\W/g, "-"));
+  const script = `
+    mkdir -p bin tmp data && cp "$(command -v busybox)" bin/busybox && ln -s busybox bin/sh
+    cp "$0" bin/ && for library in $(ldd "$0" 2>/dev/null | grep -o '/[^ ]*\\.so[^ ]*'); do
+      mkdir -p ".$(dirname "$library")" && cp -L "$library" ".$library"; done
+    tar -c . | docker --host unix:///run/docker.sock import - ${image}`;
+  await engine.namespace.run(
+    "sh",
+    "-c",
+    `mkdir -p ${folder} && cd ${folder} && ${script}`,
+    program,
+  );
 }
 
 async function importImage(engine: TestEngine): Promise<void> {

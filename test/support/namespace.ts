@@ -32,17 +32,19 @@ const SETUP = `
   awk '/ - fuse| - tmpfs juicefs/ { print $5 }' /proc/self/mountinfo | while read -r path; do umount -c -i -l "$path"; done
   mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && exec tini -s -- sleep infinity`;
 
-export async function makeNamespace(): Promise<TestNamespace> {
+/** @param network with a network of its own too, of which only the loopback device is up */
+export async function makeNamespace({ network = false } = {}): Promise<TestNamespace> {
+  const net = network ? ["--net"] : [];
   const holder = startProgram("unshare", [
     ...["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private"],
-    ...["sh", "-c", SETUP],
+    ...[...net, "sh", "-c", network ? `ip link set lo up; ${SETUP}` : SETUP],
   ]);
   let init = 0;
   await until("namespaces", () => {
     [init = 0] = childrenOf(holder.child.pid ?? 0);
     return init !== 0 && childrenOf(init).some((pid) => commandOf(pid) === "sleep");
   });
-  const enter = ["--mount", "--pid", "--target", String(init), "--"];
+  const enter = ["--mount", "--pid", ...net, "--target", String(init), "--"];
   const namespace = readlinkSync(`/proc/${init}/ns/pid`);
   const holding = new Set([init, ...childrenOf(init)]);
   return {
