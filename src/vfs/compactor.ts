@@ -87,7 +87,7 @@ export class Compactor {
   }
 
   /**
-   * Compacts a chunk until nothing is left to gain; joins a compaction of it that is under way.
+   * Compacts the records that a chunk has now; joins a compaction of it that is under way.
    *
    * @throws Error when blocks cannot be read or stored; the chunk is as it was then
    */
@@ -150,6 +150,8 @@ export class Compactor {
       if (await this.#replace(ino, chunkIndex, { records, plan })) {
         sum.records += plan.looked - plan.skipped;
         sum.bytes += plan.size;
+        // What was written meanwhile waits until it is much again: copying a chunk for every few records never ends.
+        if (plan.looked === records.length) break;
       } else {
         wasted++;
       }
