@@ -30,12 +30,17 @@ export interface ClientOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** A volume made and mounted by our client. */
+let mounts = 0;
+
+/** A volume made and mounted by our client. Each mount has an empty cache folder. */
 export function openOurs(options: ClientOptions): Promise<Target> {
-  return openClient("ours", options, (volume) => mountVolume(volume, options.mount, options.env));
+  return openClient("ours", options, (volume) => {
+    const cache = ["--cache-dir", join(volume.folder, `empty${++mounts}`)];
+    return mountVolume(volume, [...(options.mount ?? []), ...cache], options.env);
+  });
 }
 
-/** The same by the official one. Each mount has an empty cache folder. */
+/** The same by the official one. */
 export function openOfficial(options: ClientOptions): Promise<Target> {
   return openClient("official", options, (volume) => mountOfficial(volume, options.mount));
 }

@@ -85,11 +85,12 @@ export async function mountVolume(
 ): Promise<TestMount> {
   const path = join(volume.folder, `mnt${++mounts}`);
   await mkdir(path);
+  const cache = args.includes("--cache-dir") ? [] : ["--cache-dir", join(volume.folder, "cache")];
   const [command, ...rest] = [...enter, process.execPath, MAIN, "mount"];
   const program = startProgram(
     command,
-    [...rest, volume.metaUrl, path, ...args],
-    // Socket and shared files of the mount go with the test's folder.
+    [...rest, volume.metaUrl, path, ...cache, ...args],
+    // Cache, socket and shared files of the mount go with the test's folder.
     { env: { ...process.env, JUICEFS_RUN: join(volume.folder, "run"), ...env } },
   );
   return mounted(path, program);
