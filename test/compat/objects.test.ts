@@ -36,11 +36,11 @@ const CONTENTS: Readonly<Record<string, Buffer>> = {
 
 const BLOCKS = ["--block-size", "64K", "--trash-days", "0"];
 
-/** What lies below a folder of objects. */
+/** What lies below a folder of objects; not what is on its way there, which has another name until it is whole. */
 async function objectsIn(folder: string): Promise<Map<string, Buffer>> {
   const found = new Map<string, Buffer>();
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  for (const entry of entries.filter((one) => one.isFile())) {
+  for (const entry of entries.filter((one) => one.isFile() && !one.name.startsWith(".jfs."))) {
     found.set(entry.name, await readFile(join(entry.parentPath, entry.name)));
   }
   return found;
