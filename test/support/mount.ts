@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -172,9 +173,25 @@ async function mounted(path: string, supervisor: RunningProgram): Promise<TestMo
         // Whoever waits for it in the kernel could not be ended otherwise.
         await run("umount", ["-f", path]).catch(() => undefined);
         await run("umount", ["-l", path]).catch(() => undefined);
+        // The serving process would go on without its supervisor, and keep the test's output open.
+        const serving = childrenOf(supervisor.child.pid ?? 0);
         await supervisor.stop("SIGKILL");
+        for (const pid of serving) endIfThere(pid);
         throw new Error(`${path} did not end: ${supervisor.output()}`, { cause: error });
       }
     },
   };
+}
+
+function childrenOf(pid: number): number[] {
+  const path = `/proc/${pid}/task/${pid}/children`;
+  return existsSync(path) ? readFileSync(path, "utf8").split(" ").filter(Boolean).map(Number) : [];
+}
+
+function endIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
