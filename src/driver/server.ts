@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { connect, type Socket } from "node:net";
 import { dirname } from "node:path";
 import express, { type Request, type Response } from "express";
 import type { z } from "zod";
 import { log } from "../base/log.ts";
+import { isServed } from "../base/socket.ts";
 import type { Driver } from "./driver.ts";
 import { AnyRequest, CreateRequest, MountRequest, NameRequest, readRequest } from "./protocol.ts";
 import { ACTIVATED_FD } from "./settings.ts";
@@ -155,24 +155,12 @@ async function listen(server: Server, socket: string | undefined): Promise<void>
     return;
   }
   mkdirSync(dirname(socket), { recursive: true });
-  if (await answers(socket)) {
+  // A socket file without anybody makes dockerd wait 15 s for each volume.
+  if (await isServed(socket)) {
     throw new Error(`Cannot listen on "${socket}": another driver serves there; stop it first`);
   }
   rmSync(socket, { force: true });
   server.listen(socket);
   await once(server, "listening");
   chmodSync(socket, 0o660);
-}
-
-/** True where somebody listens; a socket file without anybody makes dockerd wait 15 s for each volume. */
-async function answers(path: string): Promise<boolean> {
-  const socket: Socket = connect(path);
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

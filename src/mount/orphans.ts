@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import { readdirSync, rmSync, statSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isServed } from "../base/socket.ts";
 import { CONTROL_SOCKET, JOBS_SOCKET, runFolder } from "./control.ts";
 import {
   holdsUnstored,
@@ -54,20 +53,8 @@ export async function removeHome(home: string): Promise<void> {
 }
 
 async function anyoneListens(home: string): Promise<boolean> {
-  const sockets = [CONTROL_SOCKET, JOBS_SOCKET].map((name) => answers(join(home, name)));
+  const sockets = [CONTROL_SOCKET, JOBS_SOCKET].map((name) => isServed(join(home, name)));
   return (await Promise.all(sockets)).includes(true);
-}
-
-async function answers(path: string): Promise<boolean> {
-  const socket = connect(path);
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }
 
 function isOld(path: string): boolean {

@@ -13,7 +13,7 @@ type Session = VolumeStatus["Sessions"][number];
 const table = {
   session: text({
     ...{ short: "s", value: "sid" },
-    help: "this session only, with its locks and sustained inodes",
+    help: "one session only, with its locks and sustained inodes",
   }),
   more: onOff({ short: "m", help: "also what was removed and still takes room; may take long" }),
 };
