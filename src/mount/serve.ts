@@ -214,13 +214,14 @@ class Server {
   /** A successor begins with the notices that came after this one. */
   #keepLastNotice(volume: OpenedVolume): void {
     let kept: string | undefined;
-    const timer = setInterval(() => {
+    const keep = (): void => {
       const last = volume.lastNotice();
       if (last === undefined || last === kept) return;
       kept = last;
       writeFileSync(this.#file("last-notice"), last);
-    }, NOTICE_MS);
-    timer.unref();
+    };
+    keep();
+    setInterval(keep, NOTICE_MS).unref();
   }
 
   /** Whoever asks the supervisor sees what is not uploaded yet, and what is heard of others. */

@@ -10,9 +10,12 @@ const VERSIONS_MAX = 200_000;
 export class KnownData {
   readonly #versions = new LRUCache<Ino, string>({ max: VERSIONS_MAX });
   readonly #isOpen: (ino: Ino) => boolean;
+  readonly #inherited: () => boolean;
 
-  constructor(isOpen: (ino: Ino) => boolean) {
+  /** `inherited`: whether the kernel may hold pages that a process before handed out. */
+  constructor(isOpen: (ino: Ino) => boolean, inherited: () => boolean) {
     this.#isOpen = isOpen;
+    this.#inherited = inherited;
   }
 
   /** @returns true when it is other data than the kernel may have pages of */
@@ -20,6 +23,8 @@ export class KnownData {
     const version = versionOf(attr);
     const before = this.#versions.get(ino);
     if (before === version) return false;
+    // Nobody knows of which data the pages are: they go with the next open.
+    if (before === undefined && this.#inherited()) return false;
     this.#versions.set(ino, version);
     return before !== undefined;
   }

@@ -67,7 +67,7 @@ export class Known {
     this.#fresh = new Freshness(trust);
     this.attrs = new KnownAttrs(this.#fresh);
     this.names = new KnownNames(this.#fresh);
-    this.data = new KnownData(isOpen);
+    this.data = new KnownData(isOpen, () => this.#inherited());
     this.xattrs = new KnownXattrs(this.#fresh);
     this.#inheritedUntil = inherited ? performance.now() + LIFETIME_MS.long : 0;
   }

@@ -86,6 +86,7 @@ export async function openVolume(
 ): Promise<OpenedVolume> {
   const { values } = options;
   const parts = new Deferred();
+  if (options.after?.lastNotice !== undefined) parts.early = [];
   const meta = await openMeta(
     metaUrl,
     {
@@ -109,6 +110,8 @@ class Deferred {
   store: BlockStore | undefined;
   vfs: VfsParts | undefined;
   settings: FollowedSettings | undefined;
+  /** What changed before the kernel can be told, while it holds what a process before handed out. */
+  early: Notice[] | undefined;
 }
 
 async function show(
@@ -165,6 +168,9 @@ async function show(
     setKernel(kernel) {
       parts.kernel = showing(kernel, parts);
       known.kernel = parts.kernel;
+      const { early = [] } = deferred;
+      deferred.early = undefined;
+      for (const notice of early) dropStale(deferred, notice);
     },
     wantUploadAtEnd() {
       store.wantUploadAtEnd();
@@ -243,7 +249,8 @@ function showing(kernel: KernelCaches, parts: VfsParts): KernelCaches {
 }
 
 /** What is known here of what changed is dropped, and the kernel told. */
-function dropStale({ vfs }: Deferred, notice: Notice): void {
+function dropStale({ vfs, early }: Deferred, notice: Notice): void {
+  early?.push(notice);
   vfs?.known.changed(notice);
   for (const ino of [...notice.data, ...notice.slices]) vfs?.data.invalidate(ino);
   for (const ino of notice.unexplained) if (vfs?.known.data.mayHold(ino)) look(vfs, ino);

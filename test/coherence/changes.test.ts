@@ -8,6 +8,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -64,8 +65,7 @@ suite("changes on two mounts", () => {
     chmodSync(at("mode"), 0);
     writeFileSync(at("replaced"), "0");
     symlinkSync("0", at("symlink"));
-    writeFileSync(at("data"), "0".padStart(10));
-    truncateSync(at("data"), 80_010);
+    writeFileSync(at("data"), "0".padStart(80_010));
     await until("all is seen", () => {
       return statSync(join(ours, "data"), { throwIfNoEntry: false })?.size === 80_010;
     });
@@ -97,6 +97,7 @@ suite("changes on two mounts", () => {
 
     await until("the last step is seen", () => existsSync(join(ours, `made/${STEPS - 1}`)));
     await until("the last length is seen", () => statSync(join(ours, "size")).size === STEPS);
+    await until("all are listed", () => readdirSync(join(ours, "made")).length === STEPS);
     for (const { child, output } of watchers) {
       const ended = once(child, "exit");
       child.stdin?.end();

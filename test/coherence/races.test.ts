@@ -110,8 +110,11 @@ suite("races between two mounts", () => {
         if (racer === 1) await me.mkdir(join(mount, name, "inside"));
       });
       seen.add(`${removed} ${made}`);
-      const there = racers.map(({ mount }) => existsSync(join(mount, name, "inside")));
-      assert.deepEqual(new Set(there), new Set([made === "won"]));
+      await until("both mounts see how it ended", () => {
+        return racers.every(({ mount }) => {
+          return existsSync(join(mount, name, "inside")) === (made === "won");
+        });
+      });
     }
     for (const end of seen) assert.match(end, /^(won ENOENT|ENOTEMPTY won)$/);
   });

@@ -21,6 +21,7 @@ if [ "$want" = test ]; then
   need redis-sentinel redis-sentinel
   need cc build-essential
   need git git
+  need rsync rsync
   need dockerd docker.io
   need docker-compose docker-compose
   need iptables iptables
