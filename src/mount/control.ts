@@ -29,7 +29,9 @@ export type ControlRequest =
 
 /** A mount as its supervisor sees it. */
 export interface MountStatus {
+  /** Its name. */
   readonly volume: string;
+  readonly uuid?: string | undefined;
   readonly mountpoint: string;
   readonly version: string;
   readonly sid: string;

@@ -32,6 +32,7 @@ export interface Succession {
 /** What the volume turned out to be. */
 export interface OpenedMessage {
   readonly name: string;
+  readonly uuid: string;
   readonly acl: boolean;
   readonly sid: string;
 }

@@ -16,7 +16,13 @@ import { adoptOrphans } from "./adopt-orphans.ts";
 import { kernelCaches } from "./kernel-caches.ts";
 import { listenJobs } from "./jobs.ts";
 import { linkTo, type Link } from "./link.ts";
-import type { ServerConfig, Succession, ToServer, ToSupervisor } from "./messages.ts";
+import type {
+  OpenedMessage,
+  ServerConfig,
+  Succession,
+  ToServer,
+  ToSupervisor,
+} from "./messages.ts";
 import { isReadOnly } from "./options.ts";
 import { noteOwner } from "./shared-folder.ts";
 import { startSupervisor } from "./start-supervisor.ts";
@@ -113,13 +119,16 @@ class Server {
     });
     this.#volume = volume;
     const { format } = volume;
-    const sid = volume.sid.toString();
     if (!isReadOnly(config.values)) {
       if (after === undefined) await adoptOrphans(config, format.UUID);
-      noteOwner(config.folder, { uuid: format.UUID, sid, mountpoint: config.mountpoint });
+      noteOwner(config.folder, {
+        uuid: format.UUID,
+        sid: String(volume.sid),
+        mountpoint: config.mountpoint,
+      });
     }
     await listenJobs(config.mountpoint, (job, followed) => volume.runJob(job, followed));
-    this.#tell({ kind: "opened", name: format.Name, acl: format.EnableACL, sid });
+    this.#tell({ kind: "opened", ...openedAs(volume) });
   }
 
   /** Whoever asks for a mount tells its failure; nobody asks for a successor. */
@@ -251,14 +260,16 @@ class Server {
       // Nothing is mounted: there is nothing to serve.
       process.exit(EXIT_FAILED);
     }
-    const { format, sid } = volume;
-    const opened = { name: format.Name, acl: format.EnableACL, sid: sid.toString() };
     const child = startSupervisor(DEVICE.replies, {
-      ...{ config, negotiated, volume: opened, serverPid: process.pid },
+      ...{ config, negotiated, volume: openedAs(volume), serverPid: process.pid },
     });
     this.#supervisor = linkTo(child);
     this.#listen();
   }
+}
+
+function openedAs({ format, sid }: OpenedVolume): OpenedMessage {
+  return { name: format.Name, uuid: format.UUID, acl: format.EnableACL, sid: sid.toString() };
 }
 
 /** Everybody who uses the volume waits for this process: on a busy machine it goes first, as the official client does. */

@@ -144,7 +144,11 @@ export class Supervisor {
     const { mountpoint } = this.#config;
     const state = this.#serving ? "serving" : "restarting";
     return {
-      ...{ volume: this.#volume?.name ?? "", sid: this.#volume?.sid ?? "0" },
+      ...{
+        volume: this.#volume?.name ?? "",
+        uuid: this.#volume?.uuid,
+        sid: this.#volume?.sid ?? "0",
+      },
       ...{ mountpoint, version: VERSION, since: this.#since },
       ...{ supervisorPid: process.pid, serverPid: this.#server?.pid ?? 0 },
       ...{ restarts: this.#restarts, lastDeath: this.#lastDeath },

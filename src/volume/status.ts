@@ -24,6 +24,13 @@ export interface StatusRequest {
   readonly more: boolean;
 }
 
+/** Which volume lies there. @throws Error in one sentence */
+export async function volumeUuid(metaUrl: string): Promise<string> {
+  const { format, client } = await openFormat(metaUrl);
+  client.disconnect();
+  return format.UUID;
+}
+
 /** A session with its locks and sustained inodes. @throws Error in one sentence */
 export async function sessionStatus(metaUrl: string, sid: bigint): Promise<SessionStatus> {
   const { client } = await openFormat(metaUrl);

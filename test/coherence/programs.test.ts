@@ -88,13 +88,17 @@ suite("programs on two mounts", () => {
       }
       await git(mine, "add", "-A");
       await git(mine, "commit", "-q", "-m", `round ${round}`);
-      assert.equal(await git(other, "log", "-1", "--format=%s"), `round ${round}\n`);
-      assert.equal(await git(other, "status", "--porcelain"), "");
+      await until("the other sees the commit, and nothing else", async () => {
+        const last = await git(other, "log", "-1", "--format=%s");
+        return last === `round ${round}\n` && (await git(other, "status", "--porcelain")) === "";
+      });
       if (round === 3) await git(other, "repack", "-adq");
       if (round === 5) await git(mine, "gc", "-q");
     }
     await git(one.path, "checkout", "-q", "-b", "side", "HEAD~3");
-    assert.equal(await git(two.path, "branch", "--show-current"), "side\n");
+    await until("the other sees the branch", async () => {
+      return (await git(two.path, "branch", "--show-current")) === "side\n";
+    });
     assert.equal(readFileSync(join(two.path, "repo/f0"), "utf8"), `${rounds - 4}: 0\n`);
     assert.equal(await git(two.path, "status", "--porcelain"), "");
     for (const { path } of [one, two]) {

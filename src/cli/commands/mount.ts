@@ -3,6 +3,8 @@ import { Command } from "commander";
 import { log } from "../../base/log.ts";
 import { startMount } from "../../mount/start.ts";
 import { Supervisor } from "../../mount/supervisor.ts";
+import { unmountVolume } from "../../mount/unmount.ts";
+import { takeMountOver, untilUnmounted } from "../../mount/upgrade.ts";
 import { mountTable } from "../../options/mount.ts";
 import { withDefaults } from "../../options/table.ts";
 import { addOptions, givenOf } from "../options.ts";
@@ -30,6 +32,15 @@ export function mountCommand(): Command {
     const flags: MountFlags = command.opts();
     const values = withDefaults(mountTable, givenOf(command, mountTable));
     const config = { metaUrl, mountpoint: resolve(mountpoint), values };
+    const taken = await takeMountOver(config);
+    if (taken !== undefined) {
+      log.info(
+        { volume: taken.volume, mountpoint: config.mountpoint },
+        "served by this version from now on, with the options it was mounted with",
+      );
+      if (flags.background !== true) await stay(config.mountpoint);
+      return;
+    }
     if (flags.background === true) {
       const { name } = await startMount(config, { logFile: flags.log });
       log.info({ volume: name, mountpoint: config.mountpoint }, "mounted");
@@ -43,6 +54,18 @@ export function mountCommand(): Command {
     }
     await supervisor.ended();
   });
+}
+
+/** As long as a mount of other processes is there; a signal unmounts it. */
+async function stay(mountpoint: string): Promise<void> {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => {
+      unmountVolume(mountpoint, { lazy: true, wait: true }).catch((error: unknown) => {
+        log.error({ error }, "cannot unmount");
+      });
+    });
+  }
+  await untilUnmounted(mountpoint);
 }
 
 /** The meta URL may hold a password, and this process stays where `ps` shows its arguments. */
