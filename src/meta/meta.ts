@@ -152,6 +152,8 @@ export interface Meta {
   getlk(ino: Ino, owner: bigint, lock: RangeLock): Promise<RangeLock | undefined>;
 
   statfs(): Promise<VolumeUsage>;
+  /** What the server does not promise about what it was told, in sentences. */
+  weakPoints(): Promise<string[]>;
 
   /** What the session held already when it was taken over from a process before. */
   inherited(): Promise<Inherited>;

@@ -171,6 +171,7 @@ class Server {
     this.#tellState(volume);
     const served = this.#begin(operationsOf(volume.vfs), negotiated, { underWay, successor });
     this.#tell({ kind: "serving" });
+    if (!successor) void warn(volume);
     await served;
     if (this.#ending) return;
     this.#ending = true;
@@ -266,6 +267,11 @@ class Server {
     this.#supervisor = linkTo(child);
     this.#listen();
   }
+}
+
+/** Once for each mount, and only for one that came up. */
+async function warn(volume: OpenedVolume): Promise<void> {
+  for (const sentence of await volume.weakPoints()) log.warn(sentence);
 }
 
 function openedAs({ format, sid }: OpenedVolume): OpenedMessage {

@@ -63,6 +63,8 @@ export interface OpenedVolume {
   notices(): NoticeStatus;
   /** The last notice seen: a successor that begins there misses nothing. */
   lastNotice(): string | undefined;
+  /** What the metadata's server does not promise, in sentences. */
+  weakPoints(): Promise<string[]>;
   /** Who tells the kernel that something is stale; before it is set nothing was handed out. */
   setKernel(kernel: KernelCaches): void;
   /** What of the volume lies on this machine's disks only; undefined where nothing ever does. */
@@ -165,6 +167,7 @@ async function show(
     ...{ vfs, format, sid: meta.sid },
     notices: () => ({ trust: meta.trust, ...meta.noticeCounts, ...known.counts }),
     lastNotice: () => meta.lastNotice,
+    weakPoints: () => meta.weakPoints(),
     setKernel(kernel) {
       parts.kernel = showing(kernel, parts);
       known.kernel = parts.kernel;

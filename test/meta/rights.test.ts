@@ -43,8 +43,8 @@ function rules(): string[] {
 
 /** What the table below adds for some commands. */
 function rulesOfCommands(): string[] {
-  const rows = readFileSync(DOCUMENT, "utf8").matchAll(/^\| `\w+` \| `(\+\w+)` \|/gm);
-  return [...rows].map(([, right = ""]) => right);
+  const rows = readFileSync(DOCUMENT, "utf8").matchAll(/^\| `\w+` \| `(\+[\w\\|]+)` \|/gm);
+  return [...rows].map(([, right = ""]) => right.replace("\\|", "|"));
 }
 
 /** What was refused to somebody. */
@@ -133,7 +133,9 @@ test("the rights in the document are enough for a mount", async () => {
     await run("rm", ["-r", join(one.path, ".trash")]).catch(() => undefined);
     assert.ok(!/no notices/.test(one.supervisor.output() + two.supervisor.output()));
   }
-  assert.deepEqual(await refusals(admin), []);
+  // It is asked for what it may be refused: the mount says so in its log.
+  const other = (await refusals(admin)).filter((entry) => !entry.includes("object config|get"));
+  assert.deepEqual(other, []);
 });
 
 test("with those that the document adds for commands they are enough for every command", async () => {

@@ -26,6 +26,7 @@ import type { MetaContext } from "./context.ts";
 import * as creating from "./create.ts";
 import * as data from "./data.ts";
 import { flock } from "./flock.ts";
+import { weakPoints } from "./durability.ts";
 import { inherited } from "./inherited.ts";
 import { getlk, setlk } from "./plock.ts";
 import * as reading from "./lookup.ts";
@@ -187,6 +188,9 @@ export class RedisMeta implements Meta {
   }
   statfs(): Promise<types.VolumeUsage> {
     return statfs(this.#context);
+  }
+  weakPoints(): Promise<string[]> {
+    return weakPoints(this.#context.client);
   }
   inherited(): Promise<Inherited> {
     return inherited(this.#context);
