@@ -44,6 +44,7 @@ const ENDED_MS = 1000;
 
 export class Driver {
   readonly #settings: Settings;
+  readonly #cutOff: () => void;
   readonly #file: StateFile<SavedState>;
   readonly #vault: Vault;
   readonly #mounter: Mounter;
@@ -54,8 +55,12 @@ export class Driver {
   readonly #existence = new Map<string, Lock>();
   #looking: NodeJS.Timeout | undefined;
 
-  /** Reads what is known; never fails on what it reads. Nothing is started or mounted before `restore`. */
-  constructor(settings: Settings) {
+  /**
+   * Reads what is known; never fails on what it reads. Nothing is started or mounted before `restore`. `cutOff`: called when
+   * the engine sees nothing any more of what is mounted here, until the plugin is started again.
+   */
+  constructor(settings: Settings, { cutOff = () => undefined }: { cutOff?: () => void } = {}) {
+    this.#cutOff = cutOff;
     const { state } = settings;
     this.#settings = settings;
     const logs = join(state, "log");
@@ -275,6 +280,10 @@ export class Driver {
   }
 
   async #look(): Promise<void> {
+    if (this.#mounter.cutOff) {
+      this.#cutOff();
+      return;
+    }
     await Promise.all(
       [...this.#volumes.values()].map((volume) =>
         volume.look().catch((error: unknown) => {

@@ -11,6 +11,8 @@ import { VERSION } from "../base/version.ts";
 
 /** dockerd kills a plugin after 10 s, and may be gone by then itself: nothing must still unmount when the next one runs. */
 const CLOSE_MS = 8500;
+/** In the plugin: its end is the plugin's. */
+const PID_1 = 1;
 
 enableCompileCache();
 const { Driver } = await import("./driver.ts");
@@ -31,7 +33,14 @@ async function main(): Promise<void> {
   const settings = readSettings(process.env, { managed });
   // They are for this process, not for its children.
   for (const name of ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]) delete process.env[name];
-  const driver = new Driver(settings);
+  const driver = new Driver(settings, {
+    cutOff() {
+      log.error(
+        "the engine took away the folder of the mounts: ending, so that it starts the plugin again",
+      );
+      process.kill(PID_1, "SIGTERM");
+    },
+  });
   const server = await serve(driver, {
     socket: settings.socket,
     probed() {

@@ -9,6 +9,7 @@ import {
   makePoint,
   mountsBelow,
   preparePoints,
+  showsPoints,
   probeMount,
   removeFolder,
   removePoint,
@@ -51,11 +52,14 @@ export class Mounter {
   readonly #folders: PointsFolders;
   readonly #logs: string;
   readonly #stages: string;
+  readonly #managed: boolean;
+  #prepared = false;
   readonly #ending = new Set<string>();
   /** Two processes start for each mount: more at once would make all of them late. */
   readonly #limit = pLimit(Math.max(4, 2 * availableParallelism()));
 
-  constructor(settings: Pick<Settings, "volumes" | "run">, logs: string) {
+  constructor(settings: Pick<Settings, "volumes" | "run" | "managed">, logs: string) {
+    this.#managed = settings.managed;
     this.#folders = { points: settings.volumes, private: settings.run };
     this.#stages = join(settings.run, "stage");
     this.#logs = logs;
@@ -66,8 +70,23 @@ export class Mounter {
     return join(this.#folders.points, name);
   }
 
+  /** @throws Error when nothing that is mounted here can be seen by the engine */
   async prepare(): Promise<void> {
+    if (this.cutOff) {
+      throw new Error(
+        "Cannot mount: the engine took away the folder of the mounts, and the plugin is being started again; try again",
+      );
+    }
     await preparePoints(this.#folders);
+    this.#prepared = true;
+  }
+
+  /**
+   * True when an engine has taken the folder of the mounts away. Cleaning up after the plugin's container before, it may take
+   * away what the present one has mounted; from then on it sees nothing of what is mounted here.
+   */
+  get cutOff(): boolean {
+    return this.#managed && this.#prepared && !showsPoints(this.#folders);
   }
 
   /** Mounts a generation and binds it, over whatever is bound there. @throws Error in one sentence, with nothing left behind */
@@ -96,6 +115,7 @@ export class Mounter {
 
   /** @throws Error when the volume's point does not show that generation afterwards */
   async bind(name: string, { path, device }: Pick<Generation, "path" | "device">): Promise<void> {
+    await this.prepare();
     await bindMount(path, makePoint(this.#folders, name));
     if (!this.isBound(name, device)) {
       throw new Error(`Cannot mount volume "${name}": ${this.target(name)} does not show it`);

@@ -36,16 +36,20 @@ export function mountsBelow(folder: string): MountPoint[] {
 export async function preparePoints(folders: PointsFolders): Promise<void> {
   await preparePrivate(folders.private);
   const writable = writableView(folders);
-  const points = topMount(folders.points);
-  if (points?.source !== POINTS_SOURCE) {
+  if (!showsPoints(folders)) {
     await makePoints(folders);
     return;
   }
-  if (topMount(writable)?.device === points.device) return;
+  if (topMount(writable)?.device === topMount(folders.points)?.device) return;
   mkdirSync(writable, { recursive: true });
   await runMount(["--bind", folders.points, writable]);
   await runMount(["--make-private", writable]);
   await runMount(["-o", "remount,bind,rw", writable]);
+}
+
+/** Whether the folder of the points is what `preparePoints` made of it. */
+export function showsPoints({ points }: PointsFolders): boolean {
+  return topMount(points)?.source === POINTS_SOURCE;
 }
 
 /** Takes both folders away, unless something is bound or mounted below them. */

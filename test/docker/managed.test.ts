@@ -214,6 +214,24 @@ test("with live-restore containers write on through the death of the engine", as
   await engine.start();
 });
 
+test("a plugin whose mounts the engine took away is started again, and its volumes are seen", async () => {
+  await create("seen");
+  await engine.inContainer(["-v", "seen:/data"], "echo seen > /data/a");
+  const [pid1] = await engine.processes(PID_1);
+  // As an engine does that cleans up late after the plugin's container before.
+  await engine.namespace.run("umount", "--recursive", "--lazy", await propagated());
+  await until("another container of the plugin", async () => {
+    const [now] = await engine.processes(PID_1);
+    return now !== undefined && now !== pid1;
+  });
+  await until("the volume", () =>
+    engine.inContainer(["-v", "seen:/data"], "cat /data/a").then(
+      (text) => text === "seen",
+      () => false,
+    ),
+  );
+});
+
 test("an upgrade keeps volumes, labels and files", async () => {
   await create("kept", "--label", "a=b");
   await engine.inContainer(["-v", "kept:/data"], "echo kept > /data/a");

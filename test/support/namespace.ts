@@ -27,10 +27,10 @@ export interface ProgramInside extends RunningProgram {
   pid(): number;
 }
 
-/** Other tests' mounts are let go of: a copy of a mount keeps it alive. */
+/** Other tests' mounts are let go of: a copy of a mount keeps it alive. What is mounted is shared inside, as where systemd runs. */
 const SETUP = `
   awk '/ - fuse| - tmpfs juicefs/ { print $5 }' /proc/self/mountinfo | while read -r path; do umount -c -i -l "$path"; done
-  mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && exec tini -s -- sleep infinity`;
+  mount --make-rshared / && mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && exec tini -s -- sleep infinity`;
 
 /** @param network with a network of its own too, of which only the loopback device is up */
 export async function makeNamespace({ network = false } = {}): Promise<TestNamespace> {
