@@ -195,25 +195,6 @@ test("an engine that is killed and started again finds volumes, labels and conta
   await unused(engine, "labelled");
 });
 
-test("with live-restore containers write on through the death of the engine", async () => {
-  await engine.stop();
-  await engine.start("--live-restore");
-  await create("live");
-  await engine.container("live", ["-v", "live:/data"]);
-  const [before] = await engine.processes(DRIVER);
-  await engine.stop("SIGKILL");
-  await engine.start("--live-restore");
-  assert.deepEqual(await engine.processes(DRIVER), [before]);
-  await engine.docker("exec", "live", "sh", "-c", "echo works > /data/a");
-  assert.equal((await volumeStatus(engine, "live"))["references"], 1);
-  await engine.docker("restart", "--time", "0", "live");
-  await reads("live", "/data/a", "works");
-  await engine.docker("rm", "-f", "live");
-  await unused(engine, "live");
-  await engine.stop();
-  await engine.start();
-});
-
 test("a plugin whose mounts the engine took away is started again, and its volumes are seen", async () => {
   await create("seen");
   await engine.inContainer(["-v", "seen:/data"], "echo seen > /data/a");
@@ -248,6 +229,23 @@ test("an upgrade keeps volumes, labels and files", async () => {
     "b",
   );
   assert.equal(await engine.inContainer(["-v", "kept:/data"], "cat /data/a"), "kept");
+});
+
+test("with live-restore containers write on through the death of the engine", async () => {
+  await engine.stop();
+  await engine.start("--live-restore");
+  await create("live");
+  await engine.container("live", ["-v", "live:/data"]);
+  const [before] = await engine.processes(DRIVER);
+  await engine.stop("SIGKILL");
+  await engine.start("--live-restore");
+  assert.deepEqual(await engine.processes(DRIVER), [before]);
+  await engine.docker("exec", "live", "sh", "-c", "echo works > /data/a");
+  assert.equal((await volumeStatus(engine, "live"))["references"], 1);
+  await engine.docker("restart", "--time", "0", "live");
+  await reads("live", "/data/a", "works");
+  await engine.docker("rm", "-f", "live");
+  await unused(engine, "live");
 });
 
 test("what the driver logs is not taken for errors", async () => {
