@@ -103,7 +103,7 @@ export class CachePlace {
    */
   async write(path: string, parts: readonly Uint8Array[], durable?: DurableFolders): Promise<void> {
     const temporary = `${path}.tmp`;
-    const file = await this.#openNew(temporary);
+    const file = await this.#openNew(temporary, durable);
     try {
       const trailer = this.#options.checksums ? [checksumsOf(parts)] : [];
       await writeAll(file.fd, [...parts, ...trailer]);
@@ -119,22 +119,23 @@ export class CachePlace {
   }
 
   /** Who may read may also list and write, as JuiceFS makes them. */
-  async makeFolder(path: string): Promise<void> {
+  async makeFolder(path: string, durable?: DurableFolders): Promise<void> {
     const readers = this.#options.mode & 0o444;
     const mode = this.#options.mode | (readers >> 1) | (readers >> 2);
     const first = await mkdir(path, { recursive: true, mode });
     if (first === undefined) return;
+    durable?.made(first, path);
     for (let at = path; at.length >= first.length; at = dirname(at)) await chmod(at, mode);
   }
 
-  async #openNew(path: string): ReturnType<typeof open> {
+  async #openNew(path: string, durable?: DurableFolders): ReturnType<typeof open> {
     try {
       return await open(path, "w", this.#options.mode);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
       // Where the folder itself is gone its disk may be: nothing is made on the one below.
       await stat(this.path);
-      await this.makeFolder(dirname(path));
+      await this.makeFolder(dirname(path), durable);
       return open(path, "w", this.#options.mode);
     }
   }

@@ -50,7 +50,7 @@ export class FileStorage implements ObjectStorage {
 
   async prepare(): Promise<void> {
     await mkdir(this.#root, { recursive: true });
-    await this.#durable?.sync(dirname(this.#root));
+    await this.#durable?.sync(this.#root);
   }
 
   async put(key: string, parts: readonly Uint8Array[]): Promise<void> {
@@ -64,7 +64,7 @@ export class FileStorage implements ObjectStorage {
 
   async #write(path: string, parts: readonly Uint8Array[]): Promise<void> {
     const temporary = temporaryOf(path);
-    const fd = openNew(temporary);
+    const fd = this.#openNew(temporary);
     try {
       try {
         await writeAll(fd, parts);
@@ -77,6 +77,18 @@ export class FileStorage implements ObjectStorage {
     } catch (error) {
       rmSync(temporary, { force: true });
       throw error;
+    }
+  }
+
+  #openNew(path: string): number {
+    try {
+      return openSync(path, "w", 0o666);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      const folder = dirname(path);
+      const first = mkdirSync(folder, { recursive: true, mode: 0o777 });
+      if (first !== undefined) this.#durable?.made(first, folder);
+      return openSync(path, "w", 0o666);
     }
   }
 
@@ -177,16 +189,6 @@ async function removeFile(path: string): Promise<void> {
     await unlink(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-}
-
-function openNew(path: string): number {
-  try {
-    return openSync(path, "w", 0o666);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o777 });
-    return openSync(path, "w", 0o666);
   }
 }
 
