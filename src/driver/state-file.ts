@@ -3,11 +3,12 @@ import { readFileSync, renameSync } from "node:fs";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
+import { DurableFolders, syncNameOf } from "../base/folder-sync.ts";
 import { log } from "../base/log.ts";
 
 /**
  * A record on disk that is there whole or not at all, whatever happens while it is written: written under another name,
- * synced, renamed, the folder synced. The version before stays beside it. What cannot be read is put aside, never thrown
+ * synced, renamed, the folder and those above it synced. The version before stays beside it. What cannot be read is put aside, never thrown
  * away, and the version before is used.
  */
 
@@ -16,6 +17,7 @@ const Envelope = z.object({ sha256: z.string(), state: z.unknown() });
 export class StateFile<T> {
   readonly #path: string;
   readonly #schema: z.ZodType<T>;
+  readonly #durable: DurableFolders;
   /** The write that is under way, and the one that waits for its end. */
   #writing: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
@@ -23,6 +25,7 @@ export class StateFile<T> {
   constructor(path: string, schema: z.ZodType<T>) {
     this.#path = path;
     this.#schema = schema;
+    this.#durable = new DurableFolders(dirname(path));
   }
 
   get #backup(): string {
@@ -66,11 +69,13 @@ export class StateFile<T> {
   async #write(state: T): Promise<void> {
     const path = this.#path;
     try {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const folder = dirname(path);
+      const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+      if (first !== undefined) this.#durable.made(first, folder);
       await writeSynced(`${path}.new`, `${JSON.stringify({ sha256: digest(state), state })}\n`);
       await keepAs(this.#backup, path);
       await rename(`${path}.new`, path);
-      await syncFolder(dirname(path));
+      await this.#durable.sync(folder);
     } catch (cause) {
       await rm(`${path}.new`, { force: true }).catch(() => undefined);
       throw new Error(`Cannot save to "${path}": ${reason(cause)}`, { cause });
@@ -96,11 +101,6 @@ async function keepAs(backup: string, path: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  await using opened = await open(folder, "r");
-  await opened.sync();
 }
 
 function putAside(path: string, error: unknown): void {
@@ -142,7 +142,7 @@ export async function readOrMakeKey(path: string): Promise<Buffer> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await writeSynced(`${path}.new`, key);
     await rename(`${path}.new`, path);
-    await syncFolder(dirname(path));
+    await syncNameOf(path);
   } catch (cause) {
     throw new Error(`Cannot save to "${path}": ${reason(cause)}`, { cause });
   }
