@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, realpathSyn
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { syncFolder, syncNameOf } from "../base/folder-sync.ts";
 import { log } from "../base/log.ts";
 
 /**
@@ -83,6 +84,9 @@ export class EmbeddedRedis {
       }
       await sleep(20);
     }
+    // The server syncs what is in its folders, not that the folders are there.
+    await syncFolder(this.#folder);
+    await syncNameOf(this.#folder);
     this.#watch ??= setInterval(() => {
       void this.#look();
     }, LOOK_MS).unref();
