@@ -1,11 +1,11 @@
-import { unlink } from "node:fs/promises";
+import { stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DurableFolders } from "../base/folder-sync.ts";
 import { log } from "../base/log.ts";
 import { DamagedBlock, readBlock, type BlockRange } from "./block-file.ts";
 import type { CacheFolder } from "./cache-folder.ts";
-import { scanBlocks } from "./cache-scan.ts";
+import { scanBlocks, sizeOfKey } from "./cache-scan.ts";
 import type { DiskCache } from "./disk-cache.ts";
 import { OpenBlocks } from "./open-blocks.ts";
 import { isUploadHour, type UploadHours } from "./upload-hours.ts";
@@ -86,6 +86,9 @@ export class Staging {
   #failure: string | undefined;
   #idle: (() => void)[] = [];
   #found: Promise<void> = Promise.resolve();
+  #allFound = false;
+  /** Stored while others were still looked for. */
+  readonly #storedMeanwhile = new Set<string>();
 
   /** Finds what was left; uploads begin at once. */
   static open(cache: DiskCache, target: StagingTarget, options: StagingOptions): Staging {
@@ -141,7 +144,7 @@ export class Staging {
     into: Uint8Array,
     range: BlockRange = { offset: 0, length },
   ): Promise<boolean> {
-    const block = this.#pending.get(key);
+    const block = await this.#lookUp(key);
     if (block === undefined) return false;
     try {
       await this.#read(block, range, into);
@@ -158,7 +161,7 @@ export class Staging {
 
   /** Its slice is deleted: it need not be uploaded any more. @returns true when no object of it is there, or ever will be */
   async remove(key: string): Promise<boolean> {
-    const block = this.#pending.get(key);
+    const block = await this.#lookUp(key);
     if (block === undefined) return false;
     block.removed = true;
     if (block.uploading) return false;
@@ -230,14 +233,28 @@ export class Staging {
         log.error({ error, folder: folder.place.path }, "cannot look for staged blocks");
       }
     }
+    this.#allFound = true;
     if (this.#pending.size > 0) {
       log.info({ blocks: this.#pending.size, bytes: this.#bytes }, "staged blocks wait for upload");
     }
     this.#startDue();
   }
 
+  /** A staged block; until all are found also one that is only on disk: it may be asked for at once. */
+  async #lookUp(key: string): Promise<Pending | undefined> {
+    if (!this.#pending.has(key) && !this.#allFound) {
+      for (const folder of this.#cache.folders) {
+        const path = join(folder.place.staging, key);
+        const info = await stat(path).catch(() => undefined);
+        if (info === undefined) continue;
+        this.#add({ key, length: sizeOfKey(key) ?? 0, folder, since: info.mtimeMs });
+      }
+    }
+    return this.#pending.get(key);
+  }
+
   #add(block: Pick<Pending, "key" | "length" | "folder" | "since">): void {
-    if (this.#pending.has(block.key)) return;
+    if (this.#pending.has(block.key) || this.#storedMeanwhile.has(block.key)) return;
     const due = this.#hurry ? 0 : block.since + this.#options.delayMs;
     this.#pending.set(block.key, { ...block, due, uploading: false, removed: false, failures: 0 });
     this.#bytes += block.length;
@@ -319,6 +336,7 @@ export class Staging {
     await unlink(path).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     });
+    if (!this.#allFound) this.#storedMeanwhile.add(block.key);
     this.#pending.delete(block.key);
     this.#bytes -= block.length;
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { log } from "../../src/base/log.ts";
@@ -46,6 +46,17 @@ async function open(
   store: Store,
   options: Partial<StagingOptions> = {},
 ): Promise<Opened> {
+  const opened = await openAtOnce(folder, store, options);
+  await opened.staging.found();
+  return opened;
+}
+
+/** What was left is still looked for. */
+async function openAtOnce(
+  folder: string,
+  store: Store,
+  options: Partial<StagingOptions>,
+): Promise<Opened> {
   const cache = await DiskCache.open({
     ...{ folders: [folder], mode: 0o600, verify: "extend", eviction: "2-random" },
     ...{ capacityBytes: 1 << 30, items: 0, freeRatio: 0.01, expireMs: 0 },
@@ -55,7 +66,6 @@ async function open(
     ...{ writeback: true, thresholdBytes: 0, delayMs: 0, maxWrites: 100, maxUploads: 4 },
     ...{ noSync: false, ...options },
   });
-  await staging.found();
   return {
     ...{ cache, staging },
     async [Symbol.asyncDispose]() {
@@ -134,6 +144,30 @@ test("what a process left is uploaded by the next one, whoever it was, also with
   assert.deepEqual((await filesIn(join(folder.path, "rawstaging"))).toSorted(), [
     ...["3_0_0", "4_0_9.tmp", "README"],
   ]);
+});
+
+test("what a process left is read and removed at once, while the rest is still looked for", async () => {
+  await using folder = await makeFolder();
+  const store = new Store();
+  const options = { delayMs: 3_600_000 };
+  const keys = Array.from({ length: 50 }, (_, id) => keyOf(id, 10));
+  const data = randomBytes(10);
+  {
+    await using first = await open(folder.path, store, options);
+    for (const key of keys) await first.staging.stage(key, [data]);
+  }
+  // The links of what is cached are not synced: a power loss may take them.
+  await rm(join(folder.path, "raw"), { recursive: true });
+  await using second = await openAtOnce(folder.path, store, options);
+  const last = keys.at(-1) ?? "";
+  const [removed, ...found] = await Promise.all([
+    second.staging.remove(last),
+    ...keys.slice(0, -1).map((key) => read(second, key, 10)),
+  ]);
+  assert.equal(removed, true);
+  for (const bytes of found) assert.deepEqual(bytes, data);
+  await second.staging.found();
+  assert.equal(second.staging.pending().blocks, keys.length - 1);
 });
 
 test("an upload that fails leaves the block where it is and is tried again", async () => {
