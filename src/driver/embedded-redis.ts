@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { syncFolder, syncNameOf } from "../base/folder-sync.ts";
 import { log } from "../base/log.ts";
+import { cutTail } from "./redis-log.ts";
 
 /**
  * The Redis of volumes that were created without a metaurl: a process of its own behind a Unix socket, which outlives the
@@ -66,6 +67,30 @@ export class EmbeddedRedis {
 
   async #start(): Promise<void> {
     const end = Date.now() + START_MS;
+    let ended = await this.#begin(end);
+    const tail = ended === undefined ? undefined : await cutTail(this.#folder);
+    if (tail !== undefined) {
+      log.error(
+        tail,
+        "the end of what the driver's own Redis wrote cannot be read, it is put aside",
+      );
+      ended = await this.#begin(end);
+    }
+    if (ended !== undefined) {
+      throw new Error(
+        `Cannot start the driver's own Redis: it ended with ${ended}; ${this.#logFile} tells why`,
+      );
+    }
+    // The server syncs what is in its folders, not that the folders are there.
+    await syncFolder(this.#folder);
+    await syncNameOf(this.#folder);
+    this.#watch ??= setInterval(() => {
+      void this.#look();
+    }, LOOK_MS).unref();
+  }
+
+  /** @returns how it ended instead of getting ready */
+  async #begin(end: number): Promise<string | undefined> {
     let ended: string | undefined;
     if (!this.#running()) {
       this.#spawn((how) => {
@@ -74,22 +99,13 @@ export class EmbeddedRedis {
     }
     // A server that still reads its file answers with an error.
     while ((await ask(this.#socket, "PING").catch(() => "")) !== "+PONG") {
-      if (ended !== undefined) {
-        throw new Error(
-          `Cannot start the driver's own Redis: it ended with ${ended}; ${this.#logFile} tells why`,
-        );
-      }
+      if (ended !== undefined) return ended;
       if (Date.now() > end) {
         throw new Error(`Cannot use the driver's own Redis: it is not ready after ${START_MS} ms`);
       }
       await sleep(20);
     }
-    // The server syncs what is in its folders, not that the folders are there.
-    await syncFolder(this.#folder);
-    await syncNameOf(this.#folder);
-    this.#watch ??= setInterval(() => {
-      void this.#look();
-    }, LOOK_MS).unref();
+    return undefined;
   }
 
   async #look(): Promise<void> {
