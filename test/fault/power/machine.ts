@@ -82,7 +82,10 @@ class OneMachine implements Machine {
     await mkdir(this.#folder);
     this.#redis.leave();
     this.#redis = this.#newRedis();
-    await this.#redis.start();
+    await this.#redis.start().catch((error: unknown) => {
+      const logged = readFileSync(join(this.#disk.outside, "logs/redis.log"), "utf8");
+      throw new Error(`Redis says: ${logged.slice(-2000)}`, { cause: error });
+    });
     if (this.#boots === 1) {
       const bucket = ["--bucket", join(this.#disk.path, "lib/objects")];
       await juicefs("format", this.metaUrl, "test-volume", ...bucket, ...this.#format);
