@@ -6,7 +6,8 @@ SHELL := /bin/bash
 TESTS := test/tidy.test.ts $(shell find test -name '*.test.ts' -not -path 'test/docker/*' -not -name tidy.test.ts | LC_ALL=C sort)
 DOCKER_TESTS := $(shell find test -path 'test/docker/*' -name '*.test.ts' | LC_ALL=C sort)
 # Those that go on for as long as they are told.
-SOAK := test/vfs/random-files.test.ts test/vfs/data-engine.test.ts test/fault/survival.test.ts
+SOAK := test/vfs/random-files.test.ts test/vfs/data-engine.test.ts test/fault/survival.test.ts \
+	test/fault/power-loss.test.ts
 MINUTES ?= 30
 # Test files side by side; each starts servers and mounts of its own.
 JOBS ?= 2
@@ -40,7 +41,7 @@ docker-test: ## the tests with a real Docker engine
 soak: ## random operations for MINUTES=30, 200 kills under load, 1000 mounts and unmounts; some hours
 	@test/support/install.sh test
 	@JUICEFS_SOAK_SECONDS=$$(( $(MINUTES) * 60 )) JUICEFS_TEST_KILLS=$$(( $(MINUTES) * 3 )) \
-		node --test --test-concurrency=$(JOBS) $(SOAK)
+		JUICEFS_TEST_POWER_LOSSES=$$(( $(MINUTES) * 3 )) node --test --test-concurrency=$(JOBS) $(SOAK)
 	@JUICEFS_TEST_CYCLES=1000 JUICEFS_TEST_KILLS=200 node --test --test-concurrency=1 test/driver/cycles.test.ts test/docker/soak.test.ts
 
 bench: ## compare with the official client; ARGS="--quick --only create"

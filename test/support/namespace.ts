@@ -27,17 +27,23 @@ export interface ProgramInside extends RunningProgram {
   pid(): number;
 }
 
-/** Other tests' mounts are let go of: a copy of a mount keeps it alive. What is mounted is shared inside, as where systemd runs. */
+/**
+ * Other tests' mounts are let go of, all but the one that is named: a copy of a mount keeps it alive. What is mounted is shared
+ * inside, as where systemd runs.
+ */
 const SETUP = `
-  awk '/ - fuse| - tmpfs juicefs/ { print $5 }' /proc/self/mountinfo | while read -r path; do umount -c -i -l "$path"; done
+  awk -v keep="$0" '/ - fuse| - tmpfs juicefs/ && $5 != keep { print $5 }' /proc/self/mountinfo | while read -r path; do umount -c -i -l "$path"; done
   mount --make-rshared / && mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && exec tini -s -- sleep infinity`;
 
-/** @param network with a network of its own too, of which only the loopback device is up */
-export async function makeNamespace({ network = false } = {}): Promise<TestNamespace> {
+/**
+ * @param network with a network of its own too, of which only the loopback device is up
+ * @param keep what is mounted there is seen inside too
+ */
+export async function makeNamespace({ network = false, keep = "" } = {}): Promise<TestNamespace> {
   const net = network ? ["--net"] : [];
   const holder = startProgram("unshare", [
     ...["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private"],
-    ...[...net, "sh", "-c", network ? `ip link set lo up; ${SETUP}` : SETUP],
+    ...[...net, "sh", "-c", network ? `ip link set lo up; ${SETUP}` : SETUP, keep],
   ]);
   let init = 0;
   await until("namespaces", () => {

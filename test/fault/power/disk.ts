@@ -84,6 +84,10 @@ process.on("message", (request: DiskRequest) => {
   );
 });
 // The test is gone.
-process.on("disconnect", () => void answer({ ask: "end" }));
+process.on("disconnect", () => {
+  void unplug()
+    .catch(() => undefined)
+    .finally(() => process.exit(1));
+});
 await plugIn();
 process.send?.("done");
