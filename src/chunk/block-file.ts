@@ -105,13 +105,15 @@ async function readVerified(file: OpenBlock, data: Uint8Array, from: number): Pr
   const to = from + data.length;
   const first = Math.ceil(from / UNIT);
   const end = to === file.length ? Math.ceil(to / UNIT) : Math.floor(to / UNIT);
-  const sums = file.sums ?? Buffer.allocUnsafe(Math.ceil(file.length / UNIT) * SUM);
+  // Somebody else may read them meanwhile.
+  const known = file.sums;
+  const sums = known ?? Buffer.allocUnsafe(Math.ceil(file.length / UNIT) * SUM);
   if (from === 0 && to === file.length) {
     const { bytesRead } = await readSeveral(file.fd, [data, sums], 0);
     if (bytesRead !== data.length + sums.length) throw new DamagedBlock("it ends early");
   } else {
     await readExactly(file, data, from);
-    if (file.sums === undefined) await readExactly(file, sums, file.length);
+    if (known === undefined) await readExactly(file, sums, file.length);
   }
   file.sums = sums;
   for (let unit = first; unit < end; unit++) {

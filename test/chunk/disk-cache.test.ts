@@ -13,6 +13,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { log } from "../../src/base/log.ts";
 import { VERIFY_LEVELS } from "../../src/chunk/block-file.ts";
 import { cacheFolders } from "../../src/chunk/cache-folders.ts";
@@ -91,6 +92,28 @@ test("what was put comes back, whole and in ranges, at every level of checking",
     const { hits, misses, blocks } = cache.counts();
     assert.deepEqual([hits, misses, blocks], [6, 1, 1]);
   }
+});
+
+test("many who read parts of a block for the first time, all at once, find it sound", async () => {
+  await using folder = await makeFolder();
+  await using cache = await openCache({ folders: [folder.path] });
+  const data = randomBytes(MIB);
+  for (let round = 0; round < 20; round++) {
+    const key = keyOf(round, data.length);
+    await cache.put(key, [data]);
+    const offsets = Array.from({ length: 16 }, (_, at) => at * 60_000);
+    const reads: Promise<Buffer | undefined>[] = [];
+    for (const offset of offsets) {
+      reads.push(get(cache, key, { offset, length: 4096 }));
+      // The first one has the file open by now, perhaps, and its checksums not yet.
+      await setImmediate();
+    }
+    const found = await Promise.all(reads);
+    for (const [at, offset] of offsets.entries()) {
+      assert.deepEqual(found[at], data.subarray(offset, offset + 4096));
+    }
+  }
+  assert.equal(cache.counts().damaged, 0);
 });
 
 test("damage is found where it is looked for; the block is dropped and not handed out", async () => {
