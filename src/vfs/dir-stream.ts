@@ -9,6 +9,7 @@ import {
   type Listing,
   type NameRecord,
 } from "./name-records.ts";
+import { ToldNames } from "./told-names.ts";
 import { entryOut, real, sawAttr, shown, type VfsParts } from "./parts.ts";
 
 /** An entry of a batch, and what is kept of it. */
@@ -66,7 +67,7 @@ export class DirStream {
   /** Where batches begin: number of the first entry and cursor. */
   #starts: { first: number; cursor: string }[] = [FIRST];
   /** The number each name was told with. */
-  readonly #seen = new Map<string, number>();
+  readonly #told = new ToldNames();
   #batch: Batch | undefined;
   /** What the batches brought so far; undefined when not all of it could be kept. */
   #collected: { directory: DirectoryRecord; changes: number; names: NameRecord[] } | undefined;
@@ -108,7 +109,7 @@ export class DirStream {
     this.#listed = this.#listing?.names.length ?? 0;
     this.#aheadUntil = 0;
     this.#starts = [FIRST];
-    this.#seen.clear();
+    this.#told.clear();
     this.#batch = undefined;
     this.#collected = undefined;
   }
@@ -231,13 +232,10 @@ export class DirStream {
   /** A directory that came in one batch repeats nothing. */
   #withoutRepeated(first: number, entries: readonly DirEntry[], last: boolean): DirEntry[] {
     const fresh: DirEntry[] = [];
+    const once = first === DOTS && last;
     for (const entry of entries) {
-      const key = entry.name.toString("latin1");
       const number = first + fresh.length;
-      const before = this.#seen.get(key);
-      if (before !== undefined && before !== number) continue;
-      if (first !== DOTS || !last) this.#seen.set(key, number);
-      fresh.push(entry);
+      if (once || this.#told.tell(entry.name, number) === number) fresh.push(entry);
     }
     return fresh;
   }
