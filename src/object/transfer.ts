@@ -1,10 +1,11 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { HttpConnection, UnknownFraming } from "./http-connection.ts";
 import type { ByteRange } from "./storage.ts";
 
 /**
- * HTTP requests that carry blocks: the body of a GET goes straight into the caller's buffer, the parts of a PUT go out
- * as they are. Connections are kept.
+ * HTTP requests that carry blocks: the body of a GET goes into the caller's buffer, the parts of a PUT go out as they are.
+ * Connections are kept.
  */
 
 export interface TransferRequest {
@@ -19,7 +20,7 @@ export interface TransferRequest {
 
 export interface TransferAnswer {
   readonly status: number;
-  readonly headers: IncomingMessage["headers"];
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Bytes of the body. */
   readonly length: number;
   /** What was collected: the body of a refusal, or all without `into`. */
@@ -33,7 +34,37 @@ export class Transfer {
   readonly #http = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS, scheduling: "lifo" });
   readonly #https = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS, scheduling: "lifo" });
 
-  send(request: TransferRequest): Promise<TransferAnswer> {
+  /** Connections in the clear that are not used now, by host; the last one that was used is used first. */
+  readonly #idle = new Map<string, HttpConnection[]>();
+  /** Hosts that do not tell how long their answers are. */
+  readonly #others = new Set<string>();
+  #closed = false;
+
+  async send(request: TransferRequest): Promise<TransferAnswer> {
+    const { host } = request.url;
+    if (!isPlain(request) || this.#others.has(host)) return this.#sendAny(request);
+    try {
+      return await this.#sendPlain(request);
+    } catch (error) {
+      if (!(error instanceof UnknownFraming)) throw error;
+      this.#others.add(host);
+      return this.#sendAny(request);
+    }
+  }
+
+  async #sendPlain(request: TransferRequest): Promise<TransferAnswer> {
+    const { host } = request.url;
+    const idle = (this.#idle.get(host) ?? []).filter(({ usable }) => usable);
+    this.#idle.set(host, idle);
+    const connection = idle.pop() ?? new HttpConnection(request.url);
+    const answer = await connection.send(request);
+    if (this.#closed) connection.close();
+    else if (connection.usable) this.#idle.get(host)?.push(connection);
+    return answer;
+  }
+
+  /** The way of Node's own client, for all that the other one is not made for. */
+  #sendAny(request: TransferRequest): Promise<TransferAnswer> {
     const { url, method, headers, body = [], signal } = request;
     const secure = url.protocol === "https:";
     return new Promise((resolve, reject) => {
@@ -53,9 +84,16 @@ export class Transfer {
   }
 
   close(): void {
+    this.#closed = true;
+    for (const connection of [...this.#idle.values()].flat()) connection.close();
     this.#http.destroy();
     this.#https.destroy();
   }
+}
+
+/** What carries a block in the clear; it may be sent twice. */
+function isPlain({ url, method, into }: TransferRequest): boolean {
+  return url.protocol === "http:" && (into !== undefined || method === "PUT");
 }
 
 export function rangeHeader({ offset, length }: ByteRange): string {
