@@ -3,6 +3,7 @@ import { retry } from "../base/retry.ts";
 import type { StorageSettings } from "../object/create.ts";
 import { ReplaceableStorage } from "../object/replaceable.ts";
 import { failure, ObjectMissing, type ByteRange, type ObjectStorage } from "../object/storage.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { codecOf, type Codec } from "./codec.ts";
 import { readPlaces } from "./spool.ts";
 
@@ -56,8 +57,6 @@ export interface JobRunner {
   close(): Promise<void>;
 }
 
-/** Buffers for blocks on their way to the store; fewer stay when none is. */
-const BUFFERS_MAX = 32;
 const BUFFERS_KEPT = 2;
 
 export class BlockJobs implements JobRunner {
@@ -65,7 +64,7 @@ export class BlockJobs implements JobRunner {
   readonly #codec: Codec;
   readonly #settings: JobSettings;
   readonly #writes: LimitFunction;
-  readonly #buffers: Buffer[] = [];
+  readonly #buffers = new BufferPool(BUFFERS_KEPT);
 
   static async open(settings: JobSettings): Promise<BlockJobs> {
     return new BlockJobs(await ReplaceableStorage.open(settings.storage), settings);
@@ -108,14 +107,14 @@ export class BlockJobs implements JobRunner {
   }
 
   async #put({ key, size, bytes, places = [] }: BlockJob & { kind: "put" }): Promise<void> {
-    const taken = bytes === undefined ? this.#take(size) : undefined;
+    const taken = bytes === undefined ? this.#buffers.take(size) : undefined;
     const data = bytes ?? this.#fromSpool(taken, size, places);
     try {
       const parts = await this.#codec.encode([data]);
       const { putTimeoutMs: timeoutMs } = this.#settings;
       await this.#try((storage) => storage.put(key, parts, { timeoutMs }));
     } finally {
-      if (taken !== undefined) this.#giveBack(taken);
+      if (taken !== undefined) this.#buffers.give(taken);
     }
   }
 
@@ -123,19 +122,6 @@ export class BlockJobs implements JobRunner {
     const data = (buffer ?? Buffer.alloc(0)).subarray(0, size);
     readPlaces(this.#settings.spoolFd, places, data);
     return data;
-  }
-
-  /** A buffer of at least `size` bytes. */
-  #take(size: number): Buffer {
-    const found = this.#buffers.findIndex((buffer) => buffer.length >= size);
-    if (found < 0) return Buffer.allocUnsafeSlow(size);
-    return this.#buffers.splice(found, 1)[0] as Buffer;
-  }
-
-  #giveBack(buffer: Buffer): void {
-    const isLast = this.#writes.activeCount === 1 && this.#writes.pendingCount === 0;
-    this.#buffers.push(buffer);
-    this.#buffers.splice(isLast ? BUFFERS_KEPT : BUFFERS_MAX);
   }
 
   async #get({ key, into, range }: BlockJob & { kind: "get" }): Promise<void> {

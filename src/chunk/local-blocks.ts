@@ -1,5 +1,6 @@
 import type { ByteRange } from "../object/storage.ts";
 import { BlockJobs, type JobSettings, type StorageChange } from "./block-jobs.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { DiskCache, type CacheCounts, type DiskCacheOptions } from "./disk-cache.ts";
 import { readPlaces } from "./spool.ts";
 import { Staging, type PendingUploads, type StagingOptions } from "./staging.ts";
@@ -61,11 +62,14 @@ export interface LocalStatus {
   readonly pending: PendingUploads;
 }
 
+const BUFFERS_KEPT = 2;
+
 export class LocalBlocks {
   readonly #cache: DiskCache;
   readonly #staging: Staging;
   readonly #jobs: BlockJobs;
   readonly #spoolFd: number;
+  readonly #buffers = new BufferPool(BUFFERS_KEPT);
 
   static async open(settings: LocalSettings): Promise<LocalBlocks> {
     const cache = await DiskCache.open(settings.cache);
@@ -90,12 +94,12 @@ export class LocalBlocks {
     switch (job.kind) {
       case "get":
         return this.#get(job);
-      case "keep": {
-        const parts = [this.#bytesOf(job.source)];
-        return { done: await this.#cache.put(job.key, parts, { wait: job.wait }) };
-      }
+      case "keep":
+        return this.#withBytes(job.source, (bytes) =>
+          this.#cache.put(job.key, [bytes], { wait: job.wait }),
+        );
       case "stage":
-        return { done: await this.#staging.stage(job.key, [this.#bytesOf(job.source)]) };
+        return this.#withBytes(job.source, (bytes) => this.#staging.stage(job.key, [bytes]));
       case "remove":
         return this.#remove(job.key);
       case "holds":
@@ -145,10 +149,19 @@ export class LocalBlocks {
     };
   }
 
-  #bytesOf({ size, bytes, places = [] }: LocalSource): Uint8Array {
-    if (bytes !== undefined) return bytes;
-    const data = Buffer.allocUnsafeSlow(size);
-    readPlaces(this.#spoolFd, places, data);
-    return data;
+  /** `work` is done with the bytes when it has settled. */
+  async #withBytes(
+    { size, bytes, places = [] }: LocalSource,
+    work: (bytes: Uint8Array) => Promise<boolean>,
+  ): Promise<LocalAnswer> {
+    if (bytes !== undefined) return { done: await work(bytes) };
+    const buffer = this.#buffers.take(size);
+    try {
+      const data = buffer.subarray(0, size);
+      readPlaces(this.#spoolFd, places, data);
+      return { done: await work(data) };
+    } finally {
+      this.#buffers.give(buffer);
+    }
   }
 }

@@ -139,12 +139,13 @@ export class HttpConnection {
   }
 
   #readHead(exchange: Exchange, bytes: Uint8Array): void {
-    const all = Buffer.concat(this.#partial === undefined ? [bytes] : [this.#partial, bytes]);
+    const came = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const all = this.#partial === undefined ? came : Buffer.concat([this.#partial, came]);
     this.#partial = undefined;
     const end = all.indexOf(END_OF_HEAD);
     if (end < 0) {
       if (all.length > HEAD_MAX) throw new UnknownFraming("its head is too long");
-      this.#partial = all;
+      this.#partial = Buffer.from(all);
       return;
     }
     const rest = all.subarray(end + END_OF_HEAD.length);
