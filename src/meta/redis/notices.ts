@@ -6,7 +6,7 @@ import type { Ino } from "../types.ts";
 import type { Maybe } from "../../base/maybe.ts";
 import { compareIds, decodeMessage, splitMessage, type Message } from "./notice.ts";
 import { newestNotice, readNotices } from "./notice-stream.ts";
-import { Unexplained, WATCHED, WATCHED_LOCKS } from "./unexplained.ts";
+import { Unexplained, watched, type Neighbours } from "./unexplained.ts";
 
 /**
  * Who says that something kept here is stale. Every changing script announces what it changed, on the volume's channel and
@@ -60,13 +60,15 @@ export class Notices {
   #subscribed = false;
   #pingedAt = 0;
   #interruptions = 0;
-  #silent = true;
-  #watchesLocks = false;
+  /** Until it is known who else is there. */
+  #neighbours: Neighbours = { silent: true, crowded: false };
+  /** Beginnings of the names of keys that the server was asked to tell. */
+  #watched: readonly string[] = [];
   #subscriberId = "";
   /** Why this server cannot do what notices need. */
   #unable: string | undefined;
   #told: Trust = "none";
-  #unexplained = new Unexplained();
+  #unexplained = new Unexplained(this.#watched);
   /** Who waits until a notice was heard. */
   #waiting: { id: string; resolve: () => void }[] = [];
   #looking: NodeJS.Timeout | undefined;
@@ -105,7 +107,7 @@ export class Notices {
     const { wall, steady } = this.#heard;
     const silence = Math.max(Date.now() - wall, performance.now() - steady);
     if (silence > LEASE_MS || wall === 0) return "none";
-    return this.#silent ? "short" : "long";
+    return this.#neighbours.silent ? "short" : "long";
   }
 
   /** How many changes were heard of, in whatever way. */
@@ -118,14 +120,9 @@ export class Notices {
     return this.#last;
   }
 
-  /** Whether somebody has the volume mounted who announces nothing. */
-  set silent(silent: boolean) {
-    this.#silent = silent;
-    if (silent && !this.#watchesLocks) {
-      this.#watchesLocks = true;
-      // Where it fails the subscription is made anew, with both.
-      if (this.#subscribed) this.#watch(WATCHED_LOCKS).catch(() => undefined);
-    }
+  set neighbours(neighbours: Neighbours) {
+    this.#neighbours = neighbours;
+    this.#watchAnew();
     this.#tell();
   }
 
@@ -191,10 +188,8 @@ export class Notices {
     }
     const begun = now();
     await subscriber.subscribe(this.#options.channel, INVALIDATIONS);
-    await client.call("CLIENT", "TRACKING", "OFF");
-    this.#unexplained = new Unexplained();
     this.#subscriberId = String(id);
-    await this.#watch(this.#watchesLocks ? [...WATCHED, ...WATCHED_LOCKS] : WATCHED);
+    await this.#watch();
     // An empty message, which says nothing to anybody, tells whether our scripts may publish.
     await client.publish(this.#options.channel, "");
     await this.#catchUp();
@@ -203,18 +198,29 @@ export class Notices {
     if (this.#overheard !== undefined) this.#advance(this.#overheard);
     this.#subscribed = true;
     this.#heard = begun;
+    this.#watchAnew();
     this.#options.listener.sessionsChanged();
     this.#tell();
     this.#wake();
   }
 
-  /** Asks the server to tell the names of keys that change, besides those it tells already. */
-  async #watch(beginnings: readonly string[]): Promise<void> {
-    const prefixes = beginnings.flatMap((beginning) => ["PREFIX", beginning]);
-    await this.#client.call(
-      "CLIENT",
-      ...["TRACKING", "ON", "REDIRECT", this.#subscriberId, "BCAST", ...prefixes],
-    );
+  #watchAnew(): void {
+    const { length } = watched(this.#neighbours);
+    // Where it fails the subscription is made anew, and asks for that.
+    if (this.#subscribed && length !== this.#watched.length) this.#watch().catch(() => undefined);
+  }
+
+  /** Asks the server to tell the names of keys that change. */
+  async #watch(): Promise<void> {
+    this.#watched = watched(this.#neighbours);
+    const prefixes = this.#watched.flatMap((beginning) => ["PREFIX", beginning]);
+    this.#unexplained = new Unexplained(this.#watched);
+    const on = ["TRACKING", "ON", "REDIRECT", this.#subscriberId, "BCAST", ...prefixes];
+    // Sent together: little happens between them.
+    await Promise.all([
+      this.#client.call("CLIENT", "TRACKING", "OFF"),
+      this.#client.call("CLIENT", ...on),
+    ]);
   }
 
   /** Reads what was announced since the last notice seen. Where that cannot be told, everything kept is given up. */
@@ -296,7 +302,7 @@ export class Notices {
     }
     const { notice, locks, sessions } = this.#unexplained.take(keys);
     if (sessions) this.#options.listener.sessionsChanged();
-    if (this.#silent) for (const ino of locks) this.#options.listener.unlocked(ino);
+    if (this.#neighbours.silent) for (const ino of locks) this.#options.listener.unlocked(ino);
     if (notice === undefined) return;
     this.counts.unexplained += notice.attrs.length + notice.slices.length;
     this.counts.unexplained += notice.directories.length + notice.xattrs.length;

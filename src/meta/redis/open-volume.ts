@@ -208,7 +208,7 @@ export class OpenVolume {
     const settled = Date.now() - this.#connectedAt > 1.2 * this.#session.periodMs;
     const beat = await heartbeat(this.#client, this.#session, settled);
     if (!this.#isStillThere(beat)) return;
-    this.#notices.silent = beat.silent;
+    this.#notices.neighbours = beat;
     this.#companions = beat.companions;
     this.#context.usage.usedBytes = beat.usedBytes;
     this.#context.usage.usedInodes = beat.usedInodes;

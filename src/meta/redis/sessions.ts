@@ -29,6 +29,8 @@ export interface Beat {
   readonly fenced: boolean;
   /** Somebody is here who announces nothing. */
   readonly silent: boolean;
+  /** Other databases of the server hold something. */
+  readonly crowded: boolean;
   /** Other mounts that announce what they change. */
   readonly companions: number;
   /** Sessions that are for us to end. */
@@ -71,7 +73,7 @@ export async function heartbeat(
   cleanUp: boolean,
 ): Promise<Beat> {
   const now = Math.floor(Date.now() / 1000);
-  const reply = await callScript(
+  const beating = callScript(
     client,
     "heartbeat",
     [
@@ -88,6 +90,7 @@ export async function heartbeat(
       ...[cleanUp ? Math.floor((CLEANUP_PART * periodMs) / 1000) : -1, `+${CLIENT_MARK}.`],
     ],
   );
+  const [reply, crowded] = await Promise.all([beating, isCrowded(client)]);
   const [setting, usedBytes, usedInodes, known, fence, silent, companions, dead] = list(reply);
   return {
     setting: optionalBytes(setting)?.toString(),
@@ -96,9 +99,17 @@ export async function heartbeat(
     known: integer(known) === 1,
     fenced: integer(fence) === 1,
     silent: integer(silent) > 0,
+    crowded,
     companions: integer(companions),
     dead: list(dead).map((one) => BigInt(text(one))),
   };
+}
+
+/** A server that does not tell counts as the volume's alone. */
+async function isCrowded(client: Redis): Promise<boolean> {
+  const keyspace = await client.info("keyspace").catch(() => "");
+  const databases = [...keyspace.matchAll(/^db(\d+):/gm)].map(([, number]) => Number(number));
+  return databases.some((number) => number !== (client.options.db ?? 0));
 }
 
 /** Ends sessions, our own or dead ones. */

@@ -8,12 +8,25 @@ import type { Message } from "./notice.ts";
  * end of the server's turn, on the same connection: so what explains a name was heard before it.
  */
 
-/** Beginnings of the names of keys that the server is asked to tell; of directories the first digit, for other keys begin with d too. */
-export const WATCHED = ["i", "c", "x", "sessionInfos", "setting"].concat(
-  Array.from({ length: 9 }, (_, digit) => `d${digit + 1}`),
-);
-/** The same for locks, which only official clients change without a word. */
-export const WATCHED_LOCKS = ["lockf", "lockp"];
+/** Who else uses a volume's server. */
+export interface Neighbours {
+  /** Somebody has the volume mounted who announces nothing. */
+  readonly silent: boolean;
+  /** Other databases hold something. The server tells of their keys too, and nobody can tell them from the volume's. */
+  readonly crowded: boolean;
+}
+
+/** Beginnings of names; of directories the first digit, for other keys begin with d too. */
+const SESSIONS = ["sessionInfos", "setting"];
+const INODES = ["i", "c", "x", ...Array.from({ length: 9 }, (_, digit) => `d${digit + 1}`)];
+/** Only official clients change locks without a word. */
+const LOCKS = ["lockf", "lockp"];
+
+/** With what the names of keys begin that the server is asked to tell. A tool without a session is heard of where that costs little. */
+export function watched({ silent, crowded }: Neighbours): readonly string[] {
+  if (silent) return [...SESSIONS, ...INODES, ...LOCKS];
+  return crowded ? SESSIONS : [...SESSIONS, ...INODES];
+}
 
 /** What names of changed keys tell. */
 export interface KeyChanges {
@@ -28,9 +41,16 @@ export interface KeyChanges {
 export class Unexplained {
   /** By the beginning that the server tells them with; the rest of the key, up to an underscore. */
   readonly #explained = new Map<string, Set<string>>();
+  readonly #needed: boolean;
+
+  /** `beginnings`: of the names that the server tells. */
+  constructor(beginnings: readonly string[]) {
+    this.#needed = beginnings.includes("i");
+  }
 
   /** What a notice told of, our own too. */
   explain({ notice, made }: Message): void {
+    if (!this.#needed) return;
     for (const ino of notice.attrs) this.#add("i", ino);
     for (const ino of made) this.#add("i", ino);
     for (const ino of notice.data) {
