@@ -102,8 +102,9 @@ async function anything(me: TestProcess, at: string, random: Random): Promise<vo
     await step?.();
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    // The official client forgets what it has open when somebody else removes it.
-    if (!USUAL.has(code) && !(code === "EBADF" && at.includes("official"))) throw error;
+    // The official client forgets what it has open, or just looked up, when somebody else removes it.
+    const forgotten = ["EBADF", "ESTALE"].includes(code) && at.includes("official");
+    if (!USUAL.has(code) && !forgotten) throw error;
   }
 }
 

@@ -94,7 +94,18 @@ export async function mountVolume(
     // Cache, socket and shared files of the mount go with the test's folder.
     { env: { ...process.env, JUICEFS_RUN: join(volume.folder, "run"), ...env } },
   );
-  return mounted(path, program);
+  const mount = await mounted(path, program);
+  await until(`an answer for the mount on ${path}`, async () => {
+    return (await askAt({ path, folder: volume.folder }, { ask: "status" })) !== undefined;
+  });
+  return mount;
+}
+
+function askAt(
+  { path, folder }: { readonly path: string; readonly folder: string },
+  request: ControlRequest,
+): Promise<MountStatus | undefined> {
+  return askMount(path, request, { limitMs: 30_000, run: join(folder, "run") });
 }
 
 /** Asks the supervisor of a test's mount; for its state, when nothing else is asked. */
@@ -102,8 +113,7 @@ export async function askTestMount(
   mount: { readonly path: string; readonly folder: string },
   request: ControlRequest = { ask: "status" },
 ): Promise<MountStatus> {
-  const run = join(mount.folder, "run");
-  const answer = await askMount(mount.path, request, { limitMs: 30_000, run });
+  const answer = await askAt(mount, request);
   if (answer === undefined) throw new Error(`Nobody answers for the mount on ${mount.path}`);
   return answer;
 }
