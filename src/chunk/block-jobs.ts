@@ -58,6 +58,12 @@ export interface JobRunner {
 }
 
 const BUFFERS_KEPT = 2;
+/** To copy more than that, and to sum it up, takes longer than to tell another thread. */
+const CHEAP_BYTES_MAX = 256 << 10;
+
+function bytesOf(job: Exclude<BlockJob, { kind: "delete" }>): number {
+  return job.kind === "put" ? job.size : job.into.length;
+}
 
 export class BlockJobs implements JobRunner {
   readonly #storage: ReplaceableStorage;
@@ -80,6 +86,12 @@ export class BlockJobs implements JobRunner {
   /** False where a part of a block costs the whole one. */
   get rangeReads(): boolean {
     return this.#storage.limits.rangeReads && this.#codec.name === "none";
+  }
+
+  /** True where a job costs less than a message to another thread and its answer. */
+  isCheap(job: BlockJob): boolean {
+    if (this.#codec.name !== "none" || this.#storage.limits.cheapRequests !== true) return false;
+    return job.kind !== "delete" && bytesOf(job) <= CHEAP_BYTES_MAX;
   }
 
   /** The file that holds a block's plain bytes, where that is a file of this machine. */

@@ -9,7 +9,7 @@ export class EncryptedStorage implements ObjectStorage {
   readonly #encryption: Encryption;
 
   constructor(inner: ObjectStorage, encryption: Encryption) {
-    this.limits = { ...inner.limits, rangeReads: false };
+    this.limits = { ...inner.limits, rangeReads: false, cheapRequests: false };
     this.#inner = inner;
     this.#encryption = encryption;
     this.description = inner.description;

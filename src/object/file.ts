@@ -38,7 +38,7 @@ const TEMPORARY = ".jfs.";
 export class FileStorage implements ObjectStorage {
   readonly description: string;
   /** As many writes as the thread pool does. */
-  readonly limits = { rangeReads: true, writesAtOnce: 4 };
+  readonly limits = { rangeReads: true, writesAtOnce: 4, cheapRequests: true };
   readonly #root: string;
   readonly #durable: DurableFolders | undefined;
 

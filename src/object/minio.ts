@@ -11,6 +11,7 @@ import {
   type ObjectStorage,
   type PutSettings,
   type RequestOptions,
+  type StorageLimits,
 } from "./storage.ts";
 import { rangeHeader, Transfer, type TransferAnswer } from "./transfer.ts";
 
@@ -37,7 +38,7 @@ interface Sending {
 
 export class MinioStorage implements ObjectStorage {
   readonly description: string;
-  readonly limits = { rangeReads: true };
+  readonly limits: StorageLimits;
   readonly #client: Client;
   readonly #bucket: string;
   readonly #region: string;
@@ -54,6 +55,7 @@ export class MinioStorage implements ObjectStorage {
     }
     const url = new URL(endpoint);
     const secure = url.protocol === "https:";
+    this.limits = { rangeReads: true, cheapRequests: !secure };
     this.#bucket = bucket;
     this.#region = region;
     this.#url = url;

@@ -38,6 +38,8 @@ export interface StorageLimits {
   readonly rangeReads: boolean;
   /** More writes at once would only wait for each other, each with its bytes in memory. */
   readonly writesAtOnce?: number;
+  /** A request costs little processor time besides that for its bytes. */
+  readonly cheapRequests?: boolean;
 }
 
 export interface ByteRange {

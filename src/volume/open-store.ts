@@ -3,6 +3,7 @@ import { WorkerThread } from "../base/worker-thread.ts";
 import { BlockJobs, type JobSettings } from "../chunk/block-jobs.ts";
 import { BlockStore, type LocalOptions } from "../chunk/block-store.ts";
 import type { LocalAnswer, LocalJob, LocalSettings } from "../chunk/local-blocks.ts";
+import { NearJobs } from "../chunk/near-jobs.ts";
 import { WorkerPool } from "../chunk/worker-pool.ts";
 import type { Format } from "../meta/format.ts";
 import type { StorageSettings } from "../object/create.ts";
@@ -40,7 +41,7 @@ export async function openStore(
   const threads = values["io-threads"] ?? defaultThreads();
   // Opened here in any case: what is wrong with the settings is told before anything is mounted.
   const jobs = await BlockJobs.open(settings);
-  const runner = threads === 0 ? jobs : new WorkerPool(settings, threads);
+  const runner = threads === 0 ? jobs : new NearJobs(jobs, new WorkerPool(settings, threads));
   const local = localSettings(format, values, { settings, readOnly, files: isFile(jobs) });
   const thread: LocalThread | undefined =
     local && new WorkerThread(new URL("../chunk/local-worker.ts", import.meta.url), local);
@@ -55,8 +56,7 @@ export async function openStore(
     store,
     async useStorage(changed) {
       // Told wrong by one thread, no other is told.
-      await jobs.useStorage(changed);
-      if (runner !== jobs) await runner.useStorage(changed);
+      await runner.useStorage(changed);
       if (local === undefined || thread === undefined) return;
       const renewed = { ...local, jobs: { ...settings, storage: changed } };
       await thread.renew(renewed, { kind: "storage", storage: changed });
