@@ -11,6 +11,10 @@ export interface PinnedBlock {
 }
 
 const MISSES_MAX = 10_000;
+/** What was read to its end stays while no more than that part of the memory is used. */
+const SPENT_PART = 4;
+/** Requests of a stream overtake each other: so many blocks behind its end are still wanted. */
+const STILL_WANTED = 4;
 
 interface CachedBlock extends PinnedBlock {
   readonly buffer: Uint8Array;
@@ -19,7 +23,8 @@ interface CachedBlock extends PinnedBlock {
 }
 
 /**
- * Keeps whole blocks in memory and drops the least recently read first. Readers that miss the same block at once share one
+ * Keeps whole blocks in memory and drops the least recently read first; before them, what a stream has read to its end, so that
+ * a large file goes through little memory, which is used again and again. Readers that miss the same block at once share one
  * download.
  */
 export class BlockCache {
@@ -28,17 +33,22 @@ export class BlockCache {
   readonly #blocks: LRUCache<string, CachedBlock>;
   readonly #loads = new Map<string, Promise<CachedBlock>>();
   readonly #pinned: PinnedBlock[] = [];
+  /** Blocks that were read to their end, oldest first. */
+  readonly #spent = new Set<string>();
+  readonly #roomForSpent: number;
   /** Blocks of which parts were read while they were not here, and how often. */
   readonly #misses = new LRUCache<string, number>({ max: MISSES_MAX });
 
   constructor(store: BlockStore, memory: SharedMemory, options: { capacityBytes: number }) {
     this.#store = store;
     this.#memory = memory;
+    this.#roomForSpent = options.capacityBytes / SPENT_PART;
     this.#blocks = new LRUCache({
       maxSize: options.capacityBytes,
       sizeCalculation: (block) => block.buffer.length,
-      dispose: (block) => {
+      dispose: (block, key) => {
         block.evicted = true;
+        this.#spent.delete(key);
         this.#release(block);
       },
     });
@@ -86,6 +96,13 @@ export class BlockCache {
     });
   }
 
+  /** A stream has read a block to its end: whoever reads it again finds it in the kernel. */
+  spent(block: BlockId): void {
+    const key = keyOf(block);
+    this.#spent.delete(key);
+    if (this.has(block)) this.#spent.add(key);
+  }
+
   /** Notes that a part of a block is wanted that is not here. @returns how often it was before */
   countMiss(block: BlockId): number {
     const key = keyOf(block);
@@ -124,6 +141,7 @@ export class BlockCache {
       throw error;
     }
     const loaded: CachedBlock = { buffer, data, pins: 0, evicted: false };
+    this.#dropSpent();
     this.#blocks.set(keyOf(block), loaded);
     const kept = this.#store.keep(block, data);
     if (kept !== undefined) {
@@ -134,6 +152,15 @@ export class BlockCache {
       });
     }
     return loaded;
+  }
+
+  #dropSpent(): void {
+    for (const key of this.#spent) {
+      const enough = this.#blocks.calculatedSize <= this.#roomForSpent;
+      if (enough || this.#spent.size <= STILL_WANTED) return;
+      this.#spent.delete(key);
+      this.#blocks.delete(key);
+    }
   }
 
   #release(block: CachedBlock): void {

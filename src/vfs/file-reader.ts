@@ -6,6 +6,7 @@ import {
   type BlockStore,
   type ByteRange,
 } from "../chunk/block-store.ts";
+import { blockLength } from "../chunk/block.ts";
 import type { BlockCache, PinnedBlock } from "../chunk/block-cache.ts";
 import { CHUNK_SIZE } from "../meta/limits.ts";
 import { addRecord, cutPieces, type Piece } from "../meta/merge.ts";
@@ -174,6 +175,9 @@ export class FileReader implements ReadHandle {
       const from = at - index * blockSize;
       const to = Math.min(piece.off + piece.len - index * blockSize, blockSize);
       const block = { id: piece.id, sliceSize: piece.size, index };
+      if (sequential && to === blockLength(piece.size, index, blockSize)) {
+        this.#parts.cache.spent(block);
+      }
       yield this.#readBlock(block, { from, to, whole: sequential && fillsBlock(piece, blockSize) });
       at = index * blockSize + to;
     }
