@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { LRUCache } from "lru-cache";
+import { growingCache } from "../base/growing-cache.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { ByteRange } from "../object/storage.ts";
 
@@ -49,7 +50,7 @@ export class QuickReads {
       closeSync(fd);
     },
   });
-  readonly #paths = new LRUCache<string, BlockFile>({ max: PATHS_MAX });
+  readonly #paths = growingCache<string, BlockFile>(PATHS_MAX);
   #pausedUntil = 0;
 
   /** A block was read from this file. */

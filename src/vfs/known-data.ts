@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { growingCache } from "../base/growing-cache.ts";
 import type { Attr, Ino } from "../meta/types.ts";
 
 const VERSIONS_MAX = 200_000;
@@ -8,7 +8,7 @@ const VERSIONS_MAX = 200_000;
  * a file is open, and over its next open where that is said to be of the same data.
  */
 export class KnownData {
-  readonly #versions = new LRUCache<Ino, string>({ max: VERSIONS_MAX });
+  readonly #versions = growingCache<Ino, string>(VERSIONS_MAX);
   readonly #isOpen: (ino: Ino) => boolean;
   readonly #inherited: () => boolean;
 

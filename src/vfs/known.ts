@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { growingCache } from "../base/growing-cache.ts";
 import type { Notice, Trust } from "../meta/meta.ts";
 import type { Attr, Ino } from "../meta/types.ts";
 import type { KernelCaches } from "./file-system.ts";
@@ -56,7 +56,7 @@ export class Known {
   readonly data: KnownData;
   readonly xattrs: KnownXattrs;
   /** Of symlinks: they never change. */
-  readonly targets = new LRUCache<Ino, Buffer>({ max: TARGETS_MAX });
+  readonly targets = growingCache<Ino, Buffer>(TARGETS_MAX);
   readonly listings = new KernelListings();
   readonly #fresh: Freshness;
   readonly #inheritedUntil: number;

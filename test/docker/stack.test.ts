@@ -132,7 +132,18 @@ test("the tasks of a service share a volume, which outlives the service", async 
   const script = "hostname >> /data/tasks; exec sleep 10000";
   await engine.docker(
     ...["service", "create", "--detach", "--name", "web", "--replicas", "3", "--network", "host"],
-    ...["--mount", ...volume, "--restart-condition", "any", IMAGE, "sh", "-c", script],
+    ...[
+      "--mount",
+      ...volume,
+      "--restart-condition",
+      "any",
+      "--stop-grace-period",
+      "1s",
+      IMAGE,
+      "sh",
+      "-c",
+      script,
+    ],
   );
   await until(
     "three tasks on one mount",
@@ -146,11 +157,16 @@ test("the tasks of a service share a volume, which outlives the service", async 
     Number(await engine.inContainer(["-v", "tasks:/data"], "wc -l < /data/tasks"));
   await until("every task to write", async () => (await started()) >= 3, 60_000);
   await engine.docker("service", "scale", "--detach", "web=1");
+  let left: unknown;
   await until(
     "one task",
-    async () => (await volumeStatus(engine, "tasks"))["references"] === 1,
+    async () => (left = (await volumeStatus(engine, "tasks"))["references"]) === 1,
     60_000,
-  );
+  ).catch(async (cause: unknown) => {
+    const tasks = await engine.docker("service", "ps", "web");
+    const containers = await engine.docker("ps", "--all", "--filter", "volume=tasks");
+    throw new Error(`${String(left)} users are left:\n${tasks}\n${containers}`, { cause });
+  });
   await engine.docker("service", "rm", "web");
   await unused(engine, "tasks");
   assert.ok((await started()) >= 3);
