@@ -151,3 +151,15 @@ test("a successor that knows the last notice reads what came after it", async ()
   await until("missed notice", () => names(successor.notices).includes("missed"));
   assert.ok(!names(successor.notices).includes("seen"));
 });
+
+test("a successor of a process that saw no change at all reads every one, and gives nothing up", async () => {
+  await using volume = await makeVolume();
+  const one = await volume.open();
+  await trusted(one);
+  const lastNotice = one.meta.lastNotice;
+  await one.meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("missed"), FILE);
+  const successor = await volume.open({ lastNotice });
+  await until("missed notice", () => names(successor.notices).includes("missed"));
+  await trusted(successor);
+  assert.deepEqual(successor.trusts, ["long"]);
+});

@@ -7,10 +7,23 @@ import { bytes, list, text } from "./reply.ts";
 const STREAM = "notices";
 const BATCH = 1000;
 const NONE = "0-0";
+const FIELD = "n";
+/** Of no session, about nothing. */
+const NOTHING = Buffer.alloc(8);
 
 /** The id of the newest notice. */
 export async function newestNotice(client: Redis): Promise<string> {
   return firstId(await client.callBuffer("XREVRANGE", STREAM, "+", "-", "COUNT", 1));
+}
+
+/**
+ * The same, and where nothing was announced yet, a notice that says nothing begins the stream: whoever starts from there later
+ * can tell a stream that lost its beginning from one that was empty.
+ */
+export async function firstNotice(client: Redis): Promise<string> {
+  const id = await newestNotice(client);
+  if (id !== NONE) return id;
+  return text(await client.callBuffer("XADD", STREAM, "*", FIELD, NOTHING));
 }
 
 /**

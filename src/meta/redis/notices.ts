@@ -5,7 +5,7 @@ import type { Notice, Trust } from "../meta.ts";
 import type { Ino } from "../types.ts";
 import type { Maybe } from "../../base/maybe.ts";
 import { compareIds, decodeMessage, splitMessage, type Message } from "./notice.ts";
-import { newestNotice, readNotices } from "./notice-stream.ts";
+import { firstNotice, newestNotice, readNotices } from "./notice-stream.ts";
 import { Unexplained, watched, type Neighbours } from "./unexplained.ts";
 
 /**
@@ -225,7 +225,8 @@ export class Notices {
 
   /** Reads what was announced since the last notice seen. Where that cannot be told, everything kept is given up. */
   async #catchUp(): Promise<void> {
-    const end = await newestNotice(this.#client);
+    const writes = this.#options.sid !== 0n;
+    const end = await (writes ? firstNotice : newestNotice)(this.#client);
     if (this.#last !== undefined) {
       this.#options.listener.interrupted();
       if (!(await this.#readOn(end))) this.#giveUp();

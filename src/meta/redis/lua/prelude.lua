@@ -149,7 +149,7 @@ end
 local function announce()
     if #notes == 0 then return end
     local text = ino_bytes(SID) .. table.concat(notes)
-    local id = call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'n', text)
+    local id = call('XADD', KEYS[2], 'MAXLEN', '~', '50000', '*', 'n', text)
     redis.pcall('PUBLISH', ARGV[7], id .. ' ' .. text)
 end
 
