@@ -1,66 +1,140 @@
-import { z } from "zod";
-
-const Tier = z.looseObject({
-  ID: z.int().nonnegative(),
-  StorageClass: z.string().default(""),
+/** One storage class that a volume offers. */
+export interface Tier {
+  ID: number;
+  StorageClass: string;
   /** `key=value`, or empty. */
-  Tag: z.string().default(""),
-});
-
-/** Beyond 2^53 the codec hands over a bigint; limits that large need no last digit. */
-const count = z
-  .union([z.int(), z.bigint()])
-  .transform(Number)
-  .pipe(z.number().nonnegative())
-  .default(0);
+  Tag: string;
+  [unknown: string]: unknown;
+}
 
 /**
- * The volume's settings, as every JuiceFS client reads them from the Redis key `setting`. A field
- * that is absent has Go's zero value, for that is how the Go client leaves it out. Fields we do
- * not know are kept: a newer client may have written them. The order is the one Go writes.
+ * The volume's settings, as every JuiceFS client reads them from the Redis key `setting`. Fields we do not know are kept: a
+ * newer client may have written them.
  */
-export const Format = z.looseObject({
-  Name: z.string(),
-  UUID: z.string(),
-  Storage: z.string(),
-  StorageClass: z.string().default(""),
+export interface Format {
+  Name: string;
+  UUID: string;
+  Storage: string;
+  StorageClass: string;
   /** By id in decimal; absent or null before 1.4, when `StorageClass` was all there was. */
-  Tiers: z.record(z.string(), Tier).nullish(),
-  Bucket: z.string(),
-  AccessKey: z.string().default(""),
-  SecretKey: z.string().default(""),
-  SessionToken: z.string().default(""),
+  Tiers?: Record<string, Tier> | null | undefined;
+  Bucket: string;
+  AccessKey: string;
+  SecretKey: string;
+  SessionToken: string;
   /** KiB. */
-  BlockSize: z.int().positive(),
-  Compression: z.string().default(""),
-  Shards: z.int().nonnegative().default(0),
-  HashPrefix: z.boolean().default(false),
+  BlockSize: number;
+  Compression: string;
+  Shards: number;
+  HashPrefix: boolean;
   /** Bytes; 0 for no limit. */
-  Capacity: count,
-  Inodes: count,
-  EncryptKey: z.string().default(""),
-  EncryptAlgo: z.string().default(""),
-  KeyEncrypted: z.boolean().default(false),
+  Capacity: number;
+  Inodes: number;
+  EncryptKey: string;
+  EncryptAlgo: string;
+  KeyEncrypted: boolean;
   /** Mbps. */
-  UploadLimit: z.int().nonnegative().default(0),
-  DownloadLimit: z.int().nonnegative().default(0),
-  TrashDays: z.int().nonnegative().default(0),
-  MetaVersion: z.int().default(0),
-  MinClientVersion: z.string().default(""),
-  MaxClientVersion: z.string().default(""),
-  DirStats: z.boolean().default(false),
-  UserGroupQuota: z.boolean().default(false),
-  EnableACL: z.boolean().default(false),
-  RangerRestUrl: z.string().default(""),
-  RangerService: z.string().default(""),
-  ChangeLog: z.boolean().default(false),
+  UploadLimit: number;
+  DownloadLimit: number;
+  TrashDays: number;
+  MetaVersion: number;
+  MinClientVersion: string;
+  MaxClientVersion: string;
+  DirStats: boolean;
+  UserGroupQuota: boolean;
+  EnableACL: boolean;
+  RangerRestUrl: string;
+  RangerService: string;
+  ChangeLog: boolean;
   /** Seconds. */
-  ChangeLogMaxAge: z.int().default(0),
-  ChangeLogMaxLines: z.int().default(0),
-  KerbConf: z.string().default(""),
-});
+  ChangeLogMaxAge: number;
+  ChangeLogMaxLines: number;
+  KerbConf: string;
+  [unknown: string]: unknown;
+}
 
-export type Format = z.infer<typeof Format>;
+/** How a field is read. */
+interface Field {
+  readonly kind: string;
+  /** Undefined where it is not of that kind. */
+  readonly read: (value: unknown) => unknown;
+  /** What an absent one means: Go's zero value, for that is how the Go client leaves it out. */
+  readonly zero?: unknown;
+  readonly needed?: boolean;
+}
+
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);
+const isText = (value: unknown): value is string => typeof value === "string";
+
+const text: Field = {
+  kind: "text",
+  read: (value) => (isText(value) ? value : undefined),
+  zero: "",
+};
+const flag: Field = {
+  kind: "true or false",
+  read: (value) => (typeof value === "boolean" ? value : undefined),
+  zero: false,
+};
+const integer: Field = {
+  kind: "a whole number",
+  read: (value) => (isWhole(value) ? value : undefined),
+  zero: 0,
+};
+const natural: Field = {
+  kind: "a whole number that is not negative",
+  read: (value) => (isWhole(value) && value >= 0 ? value : undefined),
+  zero: 0,
+};
+/** Beyond 2^53 the codec hands over a bigint; limits that large need no last digit. */
+const limit: Field = {
+  kind: natural.kind,
+  read: (value) =>
+    natural.read(value) ?? (typeof value === "bigint" && value >= 0n ? Number(value) : undefined),
+  zero: 0,
+};
+const size: Field = {
+  kind: "a whole number above 0",
+  read: (value) => (isWhole(value) && value > 0 ? value : undefined),
+};
+const tiers: Field = { kind: "an object of storage classes", read: readTiers };
+
+/** In the order that Go writes. */
+const FIELDS: Readonly<Record<string, Field>> = {
+  Name: { ...text, needed: true },
+  UUID: { ...text, needed: true },
+  Storage: { ...text, needed: true },
+  StorageClass: text,
+  Tiers: tiers,
+  Bucket: { ...text, needed: true },
+  AccessKey: text,
+  SecretKey: text,
+  SessionToken: text,
+  BlockSize: { ...size, needed: true },
+  Compression: text,
+  Shards: natural,
+  HashPrefix: flag,
+  Capacity: limit,
+  Inodes: limit,
+  EncryptKey: text,
+  EncryptAlgo: text,
+  KeyEncrypted: flag,
+  UploadLimit: natural,
+  DownloadLimit: natural,
+  TrashDays: natural,
+  MetaVersion: integer,
+  MinClientVersion: text,
+  MaxClientVersion: text,
+  DirStats: flag,
+  UserGroupQuota: flag,
+  EnableACL: flag,
+  RangerRestUrl: text,
+  RangerService: text,
+  ChangeLog: flag,
+  ChangeLogMaxAge: integer,
+  ChangeLogMaxLines: integer,
+  KerbConf: text,
+};
 
 /** Fields that Go writes even when they are zero; the others are left out then. */
 const ALWAYS_WRITTEN = new Set<string>([
@@ -85,19 +159,53 @@ export function parseFormat(text: string): Format {
   } catch (cause) {
     throw new Error(`Cannot read the volume's setting: it is not JSON`, { cause });
   }
-  const result = Format.safeParse(value);
-  if (result.success) return result.data;
-  throw new Error(
-    `Cannot read the volume's setting: ${z.prettifyError(result.error).replaceAll("\n", " ")}`,
-  );
+  if (!isObject(value)) throw new Error(`Cannot read the volume's setting: it is not an object`);
+  const format: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(FIELDS)) {
+    const read = readField(name, field, value[name]);
+    if (read !== undefined) format[name] = read;
+  }
+  for (const [name, unknown] of Object.entries(value)) {
+    if (!Object.hasOwn(FIELDS, name)) format[name] = unknown;
+  }
+  return format as Format;
+}
+
+/** Values stay out of the message: some of them are secrets. */
+function readField(name: string, { kind, read, zero, needed }: Field, value: unknown): unknown {
+  if (value === undefined && needed === true) {
+    throw new Error(`Cannot read the volume's setting: it has no ${name}`);
+  }
+  if (value === undefined || (value === null && zero !== undefined)) return zero;
+  const result = read(value);
+  if (result !== undefined) return result;
+  throw new Error(`Cannot read the volume's setting: its ${name} is not ${kind}`);
+}
+
+function readTiers(value: unknown): Record<string, Tier> | null | undefined {
+  if (value === null) return null;
+  if (!isObject(value)) return undefined;
+  const read = Object.entries(value).map(([id, tier]) => [id, readTier(tier)] as const);
+  if (read.some(([, tier]) => tier === undefined)) return undefined;
+  return Object.fromEntries(read) as Record<string, Tier>;
+}
+
+function readTier(value: unknown): Tier | undefined {
+  if (!isObject(value)) return undefined;
+  const { ID, StorageClass = "", Tag = "", ...unknown } = value;
+  if (!isWhole(ID) || ID < 0 || !isText(StorageClass) || !isText(Tag)) return undefined;
+  return { ID, StorageClass, Tag, ...unknown };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The record `setting`, as Go's `MarshalIndent` without prefix and indent would write it. */
 export function printFormat(format: Format): string {
-  const known = Object.keys(Format.shape);
-  const unknown = Object.keys(format).filter((name) => !Object.hasOwn(Format.shape, name));
-  const members = [...known, ...unknown]
-    .filter((name) => !Object.hasOwn(Format.shape, name) || isWritten(name, format[name]))
+  const unknown = Object.keys(format).filter((name) => !Object.hasOwn(FIELDS, name));
+  const members = [...Object.keys(FIELDS), ...unknown]
+    .filter((name) => !Object.hasOwn(FIELDS, name) || isWritten(name, format[name]))
     .map((name): [string, unknown] => [name, format[name]]);
   return printObject(members);
 }

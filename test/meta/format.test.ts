@@ -74,7 +74,27 @@ test("text is escaped as Go escapes it", () => {
 
 test("what is not a setting is refused in one sentence", () => {
   assert.throws(() => parseFormat("{"), /not JSON/);
-  assert.throws(() => parseFormat('{"Name":"x"}'), /UUID/);
+  assert.throws(() => parseFormat("[]"), /not an object/);
+  assert.throws(() => parseFormat('{"Name":"x"}'), /it has no UUID/);
+  const wrong = (from: string, to: string) => () => parseFormat(WRITTEN_BY_GO.replace(from, to));
+  assert.throws(wrong("4096", "0"), /its BlockSize is not a whole number above 0$/);
+  assert.throws(wrong("4096", "null"), /its BlockSize is not a whole number above 0$/);
+  assert.throws(
+    wrong('"TrashDays": 1', '"TrashDays": -1'),
+    /its TrashDays is not .* not negative$/,
+  );
+  assert.throws(wrong('"DirStats": true', '"DirStats": 1'), /its DirStats is not true or false$/);
+  assert.throws(wrong('"ID": 0', '"ID": "0"'), /its Tiers is not an object of storage classes$/);
+  assert.throws(wrong(/"SecretKey": "[^"]*"/.exec(WRITTEN_BY_GO)?.[0] ?? "", '"SecretKey": 55'), {
+    message: "Cannot read the volume's setting: its SecretKey is not text",
+  });
+});
+
+test("a member that is null is read as one that is absent, as Go reads it", () => {
+  const text = WRITTEN_BY_GO.replace('"DirStats": true', '"DirStats": null');
+  assert.equal(parseFormat(text).DirStats, false);
+  const tiers = WRITTEN_BY_GO.replace(/"Tiers": \{[^}]*\}\n\}/, '"Tiers": null');
+  assert.equal(printFormat(parseFormat(tiers)), tiers);
 });
 
 test("the secret of the worked example is read, and the UUID is its key", () => {
