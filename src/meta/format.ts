@@ -66,7 +66,7 @@ interface Field {
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);
 const isText = (value: unknown): value is string => typeof value === "string";
 
-const text: Field = {
+const string: Field = {
   kind: "text",
   read: (value) => (isText(value) ? value : undefined),
   zero: "",
@@ -101,39 +101,39 @@ const tiers: Field = { kind: "an object of storage classes", read: readTiers };
 
 /** In the order that Go writes. */
 const FIELDS: Readonly<Record<string, Field>> = {
-  Name: { ...text, needed: true },
-  UUID: { ...text, needed: true },
-  Storage: { ...text, needed: true },
-  StorageClass: text,
+  Name: { ...string, needed: true },
+  UUID: { ...string, needed: true },
+  Storage: { ...string, needed: true },
+  StorageClass: string,
   Tiers: tiers,
-  Bucket: { ...text, needed: true },
-  AccessKey: text,
-  SecretKey: text,
-  SessionToken: text,
+  Bucket: { ...string, needed: true },
+  AccessKey: string,
+  SecretKey: string,
+  SessionToken: string,
   BlockSize: { ...size, needed: true },
-  Compression: text,
+  Compression: string,
   Shards: natural,
   HashPrefix: flag,
   Capacity: limit,
   Inodes: limit,
-  EncryptKey: text,
-  EncryptAlgo: text,
+  EncryptKey: string,
+  EncryptAlgo: string,
   KeyEncrypted: flag,
   UploadLimit: natural,
   DownloadLimit: natural,
   TrashDays: natural,
   MetaVersion: integer,
-  MinClientVersion: text,
-  MaxClientVersion: text,
+  MinClientVersion: string,
+  MaxClientVersion: string,
   DirStats: flag,
   UserGroupQuota: flag,
   EnableACL: flag,
-  RangerRestUrl: text,
-  RangerService: text,
+  RangerRestUrl: string,
+  RangerService: string,
   ChangeLog: flag,
   ChangeLogMaxAge: integer,
   ChangeLogMaxLines: integer,
-  KerbConf: text,
+  KerbConf: string,
 };
 
 /** Fields that Go writes even when they are zero; the others are left out then. */

@@ -1,7 +1,7 @@
-import { Client } from "minio";
-import { signV4 } from "minio/dist/esm/signing.mjs";
+import type { Client } from "minio";
 import { parseBucketUrl } from "./bucket-url.ts";
 import { CHECKSUM_HEADER, checksumOf, verifyChecksum } from "./checksum.ts";
+import { SignerV4, type Credentials } from "./sign-v4.ts";
 import {
   failure,
   ObjectMissing,
@@ -16,18 +16,11 @@ import {
 import { rangeHeader, Transfer, type TransferAnswer } from "./transfer.ts";
 
 /**
- * MinIO through its own client, which signs. Blocks travel in requests that it signed without their bytes, so that no
- * cryptographic hash of a block is computed here.
+ * MinIO through its own client, which is loaded when it is needed first: a serving process is to be there soon. Blocks travel
+ * without it, in requests that are signed without their bytes, so that no cryptographic hash of a block is computed here.
  */
 
-const UNSIGNED = "UNSIGNED-PAYLOAD";
 const META = `x-amz-meta-${CHECKSUM_HEADER}`;
-
-export interface Credentials {
-  readonly accessKey: string;
-  readonly secretKey: string;
-  readonly sessionToken: string;
-}
 
 interface Sending {
   readonly headers: Readonly<Record<string, string>>;
@@ -39,11 +32,12 @@ interface Sending {
 export class MinioStorage implements ObjectStorage {
   readonly description: string;
   readonly limits: StorageLimits;
-  readonly #client: Client;
+  #client: Promise<Client> | undefined;
   readonly #bucket: string;
   readonly #region: string;
   readonly #url: URL;
   readonly #credentials: Credentials;
+  readonly #signer: SignerV4;
   readonly #checksums: boolean;
   readonly #putHeaders: Readonly<Record<string, string>>;
   readonly #transfer = new Transfer();
@@ -60,6 +54,7 @@ export class MinioStorage implements ObjectStorage {
     this.#region = region;
     this.#url = url;
     this.#credentials = credentials;
+    this.#signer = new SignerV4(credentials, region);
     this.#checksums = checksums;
     this.#putHeaders = {
       "content-type": "application/octet-stream",
@@ -67,19 +62,12 @@ export class MinioStorage implements ObjectStorage {
       ...(put.tag === "" ? {} : { "x-amz-tagging": put.tag }),
     };
     this.description = `minio://${url.host}/${bucket}`;
-    const { accessKey, secretKey, sessionToken } = credentials;
-    this.#client = new Client({
-      endPoint: url.hostname,
-      port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
-      useSSL: secure,
-      ...{ accessKey, secretKey, region },
-      ...(sessionToken === "" ? {} : { sessionToken }),
-    });
   }
 
   async prepare(): Promise<void> {
-    if (await this.#client.bucketExists(this.#bucket)) return;
-    await this.#client.makeBucket(this.#bucket, this.#region);
+    const client = await this.#loaded();
+    if (await client.bucketExists(this.#bucket)) return;
+    await client.makeBucket(this.#bucket, this.#region);
   }
 
   async put(
@@ -116,7 +104,8 @@ export class MinioStorage implements ObjectStorage {
 
   async head(key: string): Promise<ObjectInfo> {
     try {
-      const { size, lastModified } = await this.#client.statObject(this.#bucket, key);
+      const client = await this.#loaded();
+      const { size, lastModified } = await client.statObject(this.#bucket, key);
       return { key, size, modified: lastModified };
     } catch (error) {
       if ((error as { code?: string }).code === "NotFound")
@@ -126,7 +115,8 @@ export class MinioStorage implements ObjectStorage {
   }
 
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
-    const listed = this.#client.listObjectsV2(this.#bucket, prefix, true);
+    const client = await this.#loaded();
+    const listed = client.listObjectsV2(this.#bucket, prefix, true);
     for await (const item of listed as AsyncIterable<{
       name?: string;
       size: number;
@@ -140,7 +130,8 @@ export class MinioStorage implements ObjectStorage {
 
   async delete(key: string): Promise<void> {
     try {
-      await this.#client.removeObject(this.#bucket, key);
+      const client = await this.#loaded();
+      await client.removeObject(this.#bucket, key);
     } catch (error) {
       throw failure("delete", key, error);
     }
@@ -171,19 +162,27 @@ export class MinioStorage implements ObjectStorage {
   }
 
   #signed(method: string, path: string, { headers }: Sending): Record<string, string> {
+    if (this.#credentials.accessKey === "") return { ...headers };
+    return this.#signer.sign({ method, path, host: this.#url.host, headers }, new Date());
+  }
+
+  #loaded(): Promise<Client> {
+    this.#client ??= this.#load();
+    return this.#client;
+  }
+
+  async #load(): Promise<Client> {
+    const { Client: MinioClient } = await import("minio");
+    const { hostname, port, protocol } = this.#url;
     const { accessKey, secretKey, sessionToken } = this.#credentials;
-    const now = new Date();
-    const signed: Record<string, string> = {
-      ...headers,
-      host: this.#url.host,
-      "x-amz-date": now.toISOString().replaceAll(/[-:]|\.\d+/g, ""),
-      "x-amz-content-sha256": UNSIGNED,
-      ...(sessionToken === "" ? {} : { "x-amz-security-token": sessionToken }),
-    };
-    if (accessKey === "") return headers;
-    const request = { method, path, headers: signed, protocol: this.#url.protocol };
-    const authorization = signV4(request, accessKey, secretKey, this.#region, now, UNSIGNED);
-    return { ...signed, authorization };
+    const secure = protocol === "https:";
+    return new MinioClient({
+      endPoint: hostname,
+      port: port === "" ? (secure ? 443 : 80) : Number(port),
+      useSSL: secure,
+      ...{ accessKey, secretKey, region: this.#region },
+      ...(sessionToken === "" ? {} : { sessionToken }),
+    });
   }
 }
 

@@ -10,7 +10,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { parseBucketUrl } from "./bucket-url.ts";
 import { CHECKSUM_HEADER, checksumOf, verifyChecksum } from "./checksum.ts";
-import type { Credentials } from "./minio.ts";
+import type { Credentials } from "./sign-v4.ts";
 import { S3Handler } from "./s3-handler.ts";
 import {
   failure,

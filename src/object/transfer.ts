@@ -1,6 +1,5 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { HttpConnection, UnknownFraming } from "./http-connection.ts";
+import type { NodeTransfer } from "./node-transfer.ts";
 import type { ByteRange } from "./storage.ts";
 
 /**
@@ -27,27 +26,23 @@ export interface TransferAnswer {
   readonly text: Buffer;
 }
 
-const SOCKETS = 256;
-const COLLECTED_MAX = 64 << 20;
-
 export class Transfer {
-  readonly #http = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS, scheduling: "lifo" });
-  readonly #https = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS, scheduling: "lifo" });
-
+  /** Node's own client, for all that the other one is not made for; loaded when it is needed first, for it takes its time. */
+  #others: Promise<NodeTransfer> | undefined;
   /** Connections in the clear that are not used now, by host; the last one that was used is used first. */
   readonly #idle = new Map<string, HttpConnection[]>();
   /** Hosts that do not tell how long their answers are. */
-  readonly #others = new Set<string>();
+  readonly #unframed = new Set<string>();
   #closed = false;
 
   async send(request: TransferRequest): Promise<TransferAnswer> {
     const { host } = request.url;
-    if (!isPlain(request) || this.#others.has(host)) return this.#sendAny(request);
+    if (!isPlain(request) || this.#unframed.has(host)) return this.#sendAny(request);
     try {
       return await this.#sendPlain(request);
     } catch (error) {
       if (!(error instanceof UnknownFraming)) throw error;
-      this.#others.add(host);
+      this.#unframed.add(host);
       return this.#sendAny(request);
     }
   }
@@ -63,31 +58,21 @@ export class Transfer {
     return answer;
   }
 
-  /** The way of Node's own client, for all that the other one is not made for. */
-  #sendAny(request: TransferRequest): Promise<TransferAnswer> {
-    const { url, method, headers, body = [], signal } = request;
-    const secure = url.protocol === "https:";
-    return new Promise((resolve, reject) => {
-      const outgoing = (secure ? httpsRequest : httpRequest)(url, {
-        method,
-        headers,
-        agent: secure ? this.#https : this.#http,
-        ...(signal === undefined ? {} : { signal }),
-      });
-      outgoing.once("error", reject);
-      outgoing.once("response", (answer) => {
-        receive(answer, request.into).then(resolve, reject);
-      });
-      for (const part of body) outgoing.write(part);
-      outgoing.end();
-    });
+  async #sendAny(request: TransferRequest): Promise<TransferAnswer> {
+    this.#others ??= import("./node-transfer.ts").then((module) => new module.NodeTransfer());
+    const others = await this.#others;
+    return others.send(request);
   }
 
   close(): void {
     this.#closed = true;
     for (const connection of [...this.#idle.values()].flat()) connection.close();
-    this.#http.destroy();
-    this.#https.destroy();
+    this.#others?.then(
+      (others) => {
+        others.close();
+      },
+      () => undefined,
+    );
   }
 }
 
@@ -98,29 +83,4 @@ function isPlain({ url, method, into }: TransferRequest): boolean {
 
 export function rangeHeader({ offset, length }: ByteRange): string {
   return `bytes=${offset}-${offset + length - 1}`;
-}
-
-function receive(answer: IncomingMessage, into: Uint8Array | undefined): Promise<TransferAnswer> {
-  const status = answer.statusCode ?? 0;
-  const target = status < 300 ? into : undefined;
-  const collected: Buffer[] = [];
-  let length = 0;
-  return new Promise((resolve, reject) => {
-    answer.on("data", (chunk: Buffer) => {
-      if (length + chunk.length > (target?.length ?? COLLECTED_MAX)) {
-        answer.destroy(new RangeError(`it has more than ${target?.length ?? COLLECTED_MAX} bytes`));
-        return;
-      }
-      if (target === undefined) collected.push(chunk);
-      else target.set(chunk, length);
-      length += chunk.length;
-    });
-    answer.once("error", reject);
-    answer.once("aborted", () => {
-      reject(new Error(`the answer was cut off after ${length} bytes`));
-    });
-    answer.once("end", () => {
-      resolve({ status, headers: answer.headers, length, text: Buffer.concat(collected) });
-    });
-  });
 }
