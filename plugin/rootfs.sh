@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds what `docker plugin create` takes: plugin/build with config.json and rootfs. Nothing is downloaded: programs come from
-# this machine with the libraries they need, Node's packages from node_modules without those for development.
+# Builds what `docker plugin create` takes: a folder (plugin/build, or the one given) with config.json and rootfs. Nothing is
+# downloaded: programs come from this machine with the libraries they need, Node's packages from node_modules without those for
+# development.
 set -euo pipefail
+build=$(realpath -m "${1:-$(dirname "$0")/build}")
 cd "$(dirname "$0")/.."
-build=plugin/build
 root=$build/rootfs
 
 rm -rf "$build"

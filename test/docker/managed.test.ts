@@ -33,7 +33,7 @@ after(async () => {
 const INSTALL = ["--alias", "juicefs", "--grant-all-permissions"];
 
 async function push(tag: string): Promise<void> {
-  const folder = await buildPlugin();
+  const folder = await buildPlugin(engine);
   await writeFile(join(folder, "rootfs/plugin/built"), tag);
   const name = `${registry.host}/juicefs:${tag}`;
   await engine.docker("plugin", "create", name, folder);

@@ -26,7 +26,7 @@ let engine: TestEngine;
 before(async () => {
   engine = await startNetworkedEngine();
   await engine.docker("tag", IMAGE, "busybox");
-  await engine.docker("plugin", "create", "juicefs", await buildPlugin());
+  await engine.docker("plugin", "create", "juicefs", await buildPlugin(engine));
   await engine.docker("plugin", "enable", "juicefs");
 });
 after(() => engine[Symbol.asyncDispose]());

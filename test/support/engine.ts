@@ -135,12 +135,12 @@ async function importImage(engine: TestEngine): Promise<void> {
   await engine.namespace.run("sh", "-c", `mkdir -p ${folder} && cd ${folder} && ${script}`);
 }
 
-/** Builds what the managed plugin is made of, once for all tests of a process. @returns the folder */
-export function buildPlugin(): Promise<string> {
-  built ??= run(join(PROJECT, "plugin", "rootfs.sh")).then(() => join(PROJECT, "plugin", "build"));
-  return built;
+/** Builds what the managed plugin is made of, beside what the engine keeps: others may build too. @returns the folder */
+export async function buildPlugin(engine: TestEngine): Promise<string> {
+  const folder = join(engine.folder, "plugin");
+  await run(join(PROJECT, "plugin", "rootfs.sh"), [folder]);
+  return folder;
 }
-let built: Promise<string> | undefined;
 
 /** The state of a volume as `docker volume inspect` shows it. */
 export async function volumeStatus(
