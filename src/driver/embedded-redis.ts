@@ -66,15 +66,14 @@ export class EmbeddedRedis {
   }
 
   async #start(): Promise<void> {
-    const end = Date.now() + START_MS;
-    let ended = await this.#begin(end);
+    let ended = await this.#begin(Date.now() + START_MS);
     const tail = ended === undefined ? undefined : await cutTail(this.#folder);
     if (tail !== undefined) {
       log.error(
         tail,
         "the end of what the driver's own Redis wrote cannot be read, it is put aside",
       );
-      ended = await this.#begin(end);
+      ended = await this.#begin(Date.now() + START_MS);
     }
     if (ended !== undefined) {
       throw new Error(

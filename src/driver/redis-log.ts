@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { syncFolder } from "../base/folder-sync.ts";
 
@@ -13,6 +13,10 @@ const FOLDER = "appendonlydir";
 const MANIFEST = "appendonly.aof.manifest";
 /** Redis syncs after each turn: there is no more than the changes of one. More was damaged in some other way. */
 const TAIL_MAX = 4 << 20;
+/** How much of the file is looked at in one go; more where one command is longer. */
+const WINDOW = 64 << 20;
+/** No command of Redis is longer: its protocol allows 512 MiB a value. */
+const COMMAND_MAX = 1 << 30;
 const [CR, LF] = [13, 10];
 
 /** What was cut off, and where it was put. */
@@ -29,16 +33,16 @@ export interface CutTail {
 export async function cutTail(folder: string): Promise<CutTail | undefined> {
   const path = newestFile(join(folder, FOLDER));
   if (path === undefined) return undefined;
-  const log = readFileSync(path);
-  const whole = wholeLength(log);
-  const tail = log.subarray(whole);
-  if (tail.length === 0 || tail.length > TAIL_MAX) return undefined;
+  await using file = await open(path, "r+");
+  const whole = await wholeLength(file);
+  const { size } = await file.stat();
+  if (size === whole || size - whole > TAIL_MAX) return undefined;
+  const tail = await readAt(file, whole, size - whole);
   const aside = join(folder, `tail.bad-${new Date().toISOString().replaceAll(":", "")}`);
   await using copy = await open(aside, "w", 0o600);
   await copy.writeFile(tail);
   await copy.sync();
   await syncFolder(folder);
-  await using file = await open(path, "r+");
   await file.truncate(whole);
   await file.sync();
   return { bytes: tail.length, aside };
@@ -58,17 +62,38 @@ function newestFile(folder: string): string | undefined {
 }
 
 /** How much from the start on is whole commands; of a transaction, whole transactions. */
-export function wholeLength(log: Buffer): number {
-  let whole = 0;
+export async function wholeLength(file: FileHandle, window = WINDOW): Promise<number> {
+  let [whole, from, length] = [0, 0, window];
   let inTransaction = false;
-  for (let at = 0; ;) {
-    const command = commandAt(log, at);
-    if (command === undefined) return whole;
-    at = command.end;
-    if (command.name === "MULTI") inTransaction = true;
-    if (command.name === "EXEC") inTransaction = false;
-    if (!inTransaction) whole = at;
+  for (;;) {
+    const log = await readAt(file, from, length);
+    let at = 0;
+    for (;;) {
+      const command = commandAt(log, at);
+      if (command === undefined) break;
+      at = command.end;
+      if (command.name === "MULTI") inTransaction = true;
+      if (command.name === "EXEC") inTransaction = false;
+      if (!inTransaction) whole = from + at;
+    }
+    if (log.length < length) return whole;
+    // The command that was not whole may be so with what follows.
+    length = at === 0 ? length * 2 : window;
+    if (length > COMMAND_MAX) return whole;
+    from += at;
   }
+}
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(length);
+  let filled = 0;
+  while (filled < length) {
+    const left = length - filled;
+    const { bytesRead } = await file.read(buffer, filled, left, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
 }
 
 /** The command that begins there; undefined where none does, or not a whole one. */

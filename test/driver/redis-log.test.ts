@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { appendFile, mkdir, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Redis } from "ioredis";
@@ -14,7 +23,15 @@ function command(...words: string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")}`;
 }
 
-test("what is whole ends before the first command that is not, or before its transaction", () => {
+async function wholeOf(path: string, text: string, window?: number): Promise<number> {
+  await writeFile(path, text, "latin1");
+  await using file = await open(path);
+  return await wholeLength(file, window);
+}
+
+test("what is whole ends before the first command that is not, or before its transaction", async () => {
+  await using folder = await makeFolder();
+  const path = join(folder.path, "log");
   const whole = command("SET", "a", "\r\n*1\r\n$3\r\n") + command("MULTI") + command("EXEC");
   const ends = [
     "",
@@ -29,11 +46,10 @@ test("what is whole ends before the first command that is not, or before its tra
     command("multi") + command("SET", "a", "1") + "\0",
   ];
   for (const end of ends) {
-    assert.equal(
-      wholeLength(Buffer.from(whole + end, "latin1")),
-      whole.length,
-      JSON.stringify(end),
-    );
+    for (const window of [undefined, 16, 37, 4096]) {
+      const found = await wholeOf(path, whole + end, window);
+      assert.equal(found, whole.length, `${window} ${JSON.stringify(end)}`);
+    }
   }
 });
 
