@@ -193,5 +193,7 @@ async function nothingLeft(): Promise<void> {
       .some((line) => / - (fuse\.juicefs|tmpfs juicefs) /.test(line));
   });
   assert.deepEqual(await readdir(engine.namespace.path("/run/juicefs")), [], "folders of mounts");
-  assert.deepEqual(await engine.processes(`${process.execPath} ${MOUNTS}`), []);
+  await until("their processes to be gone", async () => {
+    return (await engine.processes(`${process.execPath} ${MOUNTS}`)).length === 0;
+  });
 }
