@@ -69,6 +69,8 @@ export class BlockStore {
   readonly #prefetches: LimitFunction | undefined;
   readonly #quick = new QuickReads();
   #uploadAtEnd: boolean;
+  /** Blocks that are being written to disks of this machine. */
+  #keeping = 0;
   /** How it was when the store was closed. */
   #lastStatus: LocalStatus | undefined;
 
@@ -83,6 +85,11 @@ export class BlockStore {
     this.#deletes = options.maxDeletes === 0 ? undefined : pLimit(options.maxDeletes);
     const prefetch = options.local?.prefetch ?? 0;
     this.#prefetches = prefetch === 0 ? undefined : pLimit(prefetch);
+  }
+
+  /** Whether blocks are on their way to the store or to this machine's disks, or from the store. */
+  get transferring(): boolean {
+    return this.#uploads.activeCount + this.#downloads.activeCount + this.#keeping > 0;
   }
 
   /** Stores one block, or stages it; its bytes must stay untouched until it settles. */
@@ -242,12 +249,15 @@ export class BlockStore {
   }
 
   async #keep(key: string, source: LocalSource, wait = false): Promise<boolean> {
+    this.#keeping++;
     try {
       const kept = await this.#options.local?.blocks.run({ kind: "keep", key, source, wait });
       return kept?.done === true;
     } catch (error) {
       log.warn({ error, key }, "a block cannot be cached");
       return false;
+    } finally {
+      this.#keeping--;
     }
   }
 

@@ -6,6 +6,7 @@ import { readRequests, writeReply, type DeviceDescriptors } from "./channel.ts";
 import { Dispatcher, type Reply } from "./dispatch.ts";
 import { encodeError, encodeWritten } from "./encode.ts";
 import type { Operations } from "./operations.ts";
+import type { Polling } from "./polling.ts";
 import type { LeftRequest, RequestJournal } from "./request-journal.ts";
 import type { UnderWay } from "./under-way.ts";
 
@@ -14,6 +15,13 @@ const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTER
 /** A request that was read and could not be noted any more has a number near those that were. Numbers are even. */
 const NUMBERS_BEFORE = 4096n;
 const NUMBERS_BEHIND = 256n;
+
+export interface SessionParts {
+  readonly underWay: UnderWay;
+  /** For a kernel that does not send again what a process left unanswered. */
+  readonly journal?: RequestJournal | undefined;
+  readonly polling?: Polling | undefined;
+}
 
 /**
  * A mounted file system from its first request to its last. Answers come in any order; each carries the number of its
@@ -25,19 +33,20 @@ export class FuseSession {
   readonly #journal: RequestJournal | undefined;
   readonly #leaving = new AbortController();
   readonly #underWay: UnderWay;
+  readonly #polling: Polling | undefined;
   #unanswered = 0;
   #idle = Promise.withResolvers<void>();
 
-  /** `journal`: for a kernel that does not send again what a process left unanswered. */
   constructor(
     device: DeviceDescriptors,
     fs: Operations,
-    { underWay, journal }: { underWay: UnderWay; journal?: RequestJournal | undefined },
+    { underWay, journal, polling }: SessionParts,
   ) {
     this.#device = device;
     this.#dispatcher = new Dispatcher(fs);
     this.#underWay = underWay;
     this.#journal = journal;
+    this.#polling = polling;
   }
 
   /** Serves until the file system is unmounted and everything is answered. */
@@ -88,8 +97,13 @@ export class FuseSession {
 
   #take(request: Buffer, slot: number | undefined): void {
     const reply = this.#dispatcher.dispatch(request);
-    if (reply instanceof Promise) this.#answerLater(reply, request, slot);
-    else if (reply !== undefined) this.#answer(reply, request, slot);
+    if (reply instanceof Promise) {
+      this.#answerLater(reply, request, slot);
+      this.#polling?.awaitAnswer();
+    } else if (reply !== undefined) {
+      this.#answer(reply, request, slot);
+      this.#polling?.awaitNext();
+    }
   }
 
   #answerLater(reply: Promise<Reply>, request: Buffer, slot: number | undefined): void {
@@ -99,6 +113,7 @@ export class FuseSession {
     this.#unanswered++;
     void reply.then((answer) => {
       if (answer !== undefined) this.#answer(answer, head, slot);
+      this.#polling?.awaitNext();
       if (task !== undefined) this.#underWay.end(task);
       if (--this.#unanswered > 0) return;
       this.#idle.resolve();

@@ -3,11 +3,13 @@ import { setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
+import { RunQueue } from "../base/run-queue.ts";
 import { has, type Negotiated } from "../fuse/init.ts";
 import { askAgain, KernelNotifier } from "../fuse/notify.ts";
 import { REFUSING } from "../fuse/refusal.ts";
 import type { Operations } from "../fuse/operations.ts";
 import { RequestJournal } from "../fuse/request-journal.ts";
+import { Polling } from "../fuse/polling.ts";
 import { FuseSession } from "../fuse/session.ts";
 import { UnderWay } from "../fuse/under-way.ts";
 import { openVolume, type OpenedVolume, type Predecessor } from "../volume/open.ts";
@@ -191,7 +193,9 @@ class Server {
   ): Promise<void> {
     const resends = has(negotiated, "HAS_RESEND");
     const journal = resends ? undefined : new RequestJournal(this.#file("requests"));
-    const session = new FuseSession(DEVICE, fs, { underWay, journal });
+    const tasks = new RunQueue();
+    const polling = new Polling(() => tasks.hasRoom && this.#volume?.transferring() === false);
+    const session = new FuseSession(DEVICE, fs, { underWay, journal, polling });
     this.#session = session;
     if (successor) session.takeOver();
     const served = session.serve();

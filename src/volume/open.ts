@@ -65,6 +65,8 @@ export interface OpenedVolume {
   lastNotice(): string | undefined;
   /** What the metadata's server does not promise, in sentences. */
   weakPoints(): Promise<string[]>;
+  /** Whether blocks are on their way to the store or to this machine's disks, or from the store. */
+  transferring(): boolean;
   /** Who tells the kernel that something is stale; before it is set nothing was handed out. */
   setKernel(kernel: KernelCaches): void;
   /** What of the volume lies on this machine's disks only; undefined where nothing ever does. */
@@ -168,6 +170,7 @@ async function show(
     notices: () => ({ trust: meta.trust, ...meta.noticeCounts, ...known.counts }),
     lastNotice: () => meta.lastNotice,
     weakPoints: () => meta.weakPoints(),
+    transferring: () => store.transferring,
     setKernel(kernel) {
       parts.kernel = showing(kernel, parts);
       known.kernel = parts.kernel;
