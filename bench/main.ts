@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { coherence } from "./extras/coherence.ts";
+import { floor } from "./extras/floor.ts";
 import { fuseLayer } from "./extras/fuse-layer.ts";
 import { sink } from "./extras/sink.ts";
 import { machineFacts } from "./machine.ts";
@@ -15,7 +16,7 @@ import { Summary } from "./summary.ts";
 import { dataWorks } from "./works/data.ts";
 import { namesWorks } from "./works/names.ts";
 
-const all = { works: [...namesWorks, ...dataWorks], extras: [fuseLayer, sink, coherence] };
+const all = { works: [...namesWorks, ...dataWorks], extras: [fuseLayer, floor, sink, coherence] };
 
 interface Measured {
   readonly section: Section;

@@ -1,6 +1,12 @@
 import { Opcode } from "../../src/fuse/abi.ts";
 import { readRequests, writeReply } from "../../src/fuse/channel.ts";
-import { encodeAttr, encodeEntry, encodeError } from "../../src/fuse/encode.ts";
+import {
+  encodeAttr,
+  encodeEntry,
+  encodeError,
+  encodeNothing,
+  encodeOpen,
+} from "../../src/fuse/encode.ts";
 
 /**
  * The read loop without a file system above it: requests come through the channel of the product and are answered at once, with
@@ -29,6 +35,8 @@ const replies = {
   root: encodeAttr(attrOf(ROOT, 0o040755)),
   file: encodeAttr(file),
   entry: encodeEntry({ ...file, nodeid: file.attr.ino, entryTtlMs: HOUR_MS }),
+  open: encodeOpen({ fh: 1n, openFlags: 0 }),
+  nothing: encodeNothing(),
   unknown: encodeError(ENOSYS),
 };
 
@@ -38,6 +46,13 @@ function replyTo(request: Buffer): Buffer | undefined {
       return request.readUInt32LE(16) === ROOT ? replies.root : replies.file;
     case Opcode.LOOKUP:
       return replies.entry;
+    case Opcode.OPEN:
+      return replies.open;
+    case Opcode.SETATTR:
+      return replies.file;
+    case Opcode.FLUSH:
+    case Opcode.RELEASE:
+      return replies.nothing;
     case Opcode.FORGET:
     case Opcode.BATCH_FORGET:
     case Opcode.INTERRUPT:

@@ -32,7 +32,8 @@ async function measure({ rounds, quick, env, signal }: ExtraOptions): Promise<Ex
   await using pool = new LoadPool();
   await using server = await startRedis();
   await using folder = await makeFolder();
-  await using bare = await mountBare(folder.path);
+  await using going = new AsyncDisposableStack();
+  going.use(await mountBare(folder.path));
   await using volume = await formatTestVolume({ server, database: 1 });
   await using ours = await mountVolume(volume, [], env);
   await using theirs = await formatTestVolume({ server, database: 2, official: true });
