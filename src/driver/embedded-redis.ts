@@ -16,7 +16,8 @@ import { cutTail } from "./redis-log.ts";
 /** A database a volume; an empty one costs 500 bytes of memory. */
 export const DATABASES = 16_384;
 const START_MS = 15_000;
-const LOOK_MS = 2000;
+/** One that an earlier driver started tells nobody here that it ends. */
+const LOOK_MS = 500;
 const ASK_MS = 1000;
 const STOP_MS = 8000;
 
@@ -139,6 +140,7 @@ export class EmbeddedRedis {
     });
     child.on("exit", (code, signal) => {
       ended(signal ?? `status ${code}`);
+      if (this.#watch !== undefined) void this.#look();
     });
     child.unref();
   }
