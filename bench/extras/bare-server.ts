@@ -1,3 +1,4 @@
+import { RunQueue } from "../../src/base/run-queue.ts";
 import { Opcode } from "../../src/fuse/abi.ts";
 import { readRequests, writeReply } from "../../src/fuse/channel.ts";
 import {
@@ -7,6 +8,7 @@ import {
   encodeNothing,
   encodeOpen,
 } from "../../src/fuse/encode.ts";
+import { Polling } from "../../src/fuse/polling.ts";
 
 /**
  * The read loop without a file system above it: requests come through the channel of the product and are answered at once, with
@@ -62,10 +64,14 @@ function replyTo(request: Buffer): Buffer | undefined {
   }
 }
 
+const tasks = new RunQueue();
+const polling = new Polling(() => tasks.hasRoom);
+
 await readRequests(DEVICE, new AbortController().signal, (request) => {
   const reply = replyTo(request);
   if (reply === undefined) return;
   request.copy(reply, 8, 8, 16);
   writeReply(DEVICE.replies, reply);
+  polling.awaitNext();
 });
 process.exit();

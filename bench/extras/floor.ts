@@ -12,13 +12,12 @@ import { mountBare } from "./bare-mount.ts";
 import type { Extra, ExtraOptions, ExtraResult } from "./extra.ts";
 
 /**
- * What a change cannot cost less than on this machine: what the kernel and a server that does nothing need for create and
- * close, and one round trip to a Redis that does nothing, by turns with both whole clients. No client that asks Redis once
- * comes further away from the official one than by the last row.
+ * What a change can hardly cost less than on this machine: what the kernel and a server that does nothing need for create and
+ * close, and one round trip to a Redis that does nothing, by turns with both whole clients.
  */
 export const floor: Extra = {
   name: "floor",
-  title: "create and close, beside what cannot be spared",
+  title: "create and close, beside what can hardly be spared",
   measure,
 };
 
