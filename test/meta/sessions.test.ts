@@ -39,9 +39,28 @@ test("a read-only mount writes nothing", async () => {
   assert.deepEqual((await volume.redis.keys("*")).toSorted(), before.toSorted());
 });
 
+test("who leaves clean-up to others leaves dead sessions to them too", async () => {
+  await using volume = await makeVolume();
+  const { meta } = await volume.open({ heartbeatMs: 50, noBgjob: true });
+  const { redis } = volume;
+  await redis.multi().hset("sessionInfos", "99", "{}").zadd("allSessions", 1, "99").exec();
+  for (let beats = 0; beats < 5; beats++) {
+    await redis.zadd("allSessions", 2, meta.sid.toString());
+    await until("a heartbeat", async () => {
+      return Number(await redis.zscore("allSessions", meta.sid.toString())) > 2;
+    });
+  }
+  assert.equal(await redis.zscore("allSessions", "99"), "1");
+  assert.equal(await redis.exists("lastCleanupSessions"), 0);
+  await volume.open({ heartbeatMs: 50, noBgjob: false });
+  await until("the clean-up of another client", async () => {
+    return (await redis.zscore("allSessions", "99")) === null;
+  });
+});
+
 test("what a dead session held is freed by another one", async () => {
   await using volume = await makeVolume({ trashDays: 0 });
-  const { meta, deleted } = await volume.open({ heartbeatMs: 300 });
+  const { meta, deleted } = await volume.open({ heartbeatMs: 300, noBgjob: false });
   const { ino } = await meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
   const slice = { pos: 0, id: 5n, size: 10, off: 0, len: 10 };
   await meta.commitSlices([{ ino, chunkIndex: 0, slice, mtime: { sec: 1, nsec: 0 } }]);

@@ -165,6 +165,11 @@ export class OpenVolume {
     };
   }
 
+  /** Whether it cleans up after others. */
+  get #tidies(): boolean {
+    return !this.#options.readOnly && this.#options.noBgjob !== true;
+  }
+
   #startTimers(): void {
     this.#client.on("ready", () => {
       this.#connectedAt = Date.now();
@@ -175,7 +180,7 @@ export class OpenVolume {
         this.#beatSoon();
       }, period),
     );
-    if (this.#options.readOnly || this.#options.noBgjob === true) return;
+    if (!this.#tidies) return;
     const jobs = (): void => {
       this.#jobs = hourlyJobs(this.#context, this.#closing.signal);
     };
@@ -206,7 +211,7 @@ export class OpenVolume {
     const { sid } = this.#context;
     // After an interruption every session may look dead: each gets the time of a heartbeat to say that it is not.
     const settled = Date.now() - this.#connectedAt > 1.2 * this.#session.periodMs;
-    const beat = await heartbeat(this.#client, this.#session, settled);
+    const beat = await heartbeat(this.#client, this.#session, settled && this.#tidies);
     if (!this.#isStillThere(beat)) return;
     this.#notices.neighbours = beat;
     this.#companions = beat.companions;
