@@ -53,6 +53,8 @@ export interface Meta {
   readonly trust: Trust;
   /** For administrators. */
   readonly upkeep: Upkeep;
+  /** Grows when a change of this mount begins, and when it ends. */
+  readonly ownChanges: number;
   /** What was heard of changes since this process began. */
   readonly noticeCounts: NoticeCounts;
   /** The last notice seen, for a successor of this process (`MetaOptions.lastNotice`). */

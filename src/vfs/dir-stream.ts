@@ -9,6 +9,7 @@ import {
   type Listing,
   type NameRecord,
 } from "./name-records.ts";
+import type { KnownName } from "./known.ts";
 import { ToldNames } from "./told-names.ts";
 import { entryOut, real, sawAttr, shown, type VfsParts } from "./parts.ts";
 
@@ -24,6 +25,8 @@ interface Batch {
   readonly cursor: string;
   readonly entries: readonly Listed[];
   readonly next: string;
+  /** When it was asked for. */
+  readonly asked: { readonly mark: number; readonly at: number; readonly ownChanges: number };
 }
 
 /** Where entries are read from, and how they are handed out. */
@@ -220,12 +223,14 @@ export class DirStream {
     const directory = known.names.directory(this.#ino);
     if (start.cursor === "0")
       this.#collected = { directory, changes: directory.changes, names: [] };
-    const mark = known.mark();
+    const asked = { mark: known.mark(), at: performance.now(), ownChanges: meta.ownChanges };
     const { entries, cursor } = await meta.readdir(this.#ino, start.cursor, plus);
     const fresh = this.#withoutRepeated(start.first, entries, cursor === "0");
-    const listed = fresh.map((entry) => ({ entry, record: this.#learn(directory, entry, mark) }));
+    const listed = fresh.map((entry) => ({
+      ...{ entry, record: this.#learn(directory, entry, asked.mark) },
+    }));
     this.#collect(directory, listed, cursor === "0");
-    this.#batch = { ...start, entries: listed, next: cursor };
+    this.#batch = { ...start, entries: listed, next: cursor, asked };
     return this.#batch;
   }
 
@@ -243,11 +248,13 @@ export class DirStream {
   #learn(directory: DirectoryRecord, entry: DirEntry, mark: number): NameRecord | undefined {
     const { known } = this.#parts;
     const { ino, attr } = entry;
+    const record = known.names.learnListed(directory, entry, mark);
     if (attr !== undefined) {
       sawAttr(this.#parts, ino, attr);
-      known.attrs.learn(ino, attr, mark);
+      // Without the name they would take the room of others, and nothing would be answered from them.
+      if (record !== undefined) known.attrs.learn(ino, attr, mark);
     }
-    return known.names.learnListed(directory, entry, mark);
+    return record;
   }
 
   /** Takes the listing over as the directory's, when it is complete and nothing changed since it began. */
@@ -276,7 +283,7 @@ export class DirStream {
       const listed = batch.entries[at - batch.first];
       if (listed === undefined || listed.record?.ino === 0n) continue;
       const { name, ino, type } = listed.entry;
-      const known = plus && listed.record?.ino === ino ? this.#known(listed.record) : undefined;
+      const known = plus ? this.#knownOf(listed, batch) : undefined;
       const offset = this.#offsetOf(at + 1);
       if (!emit({ name, ino: shown(this.#parts, ino), type, offset, known })) {
         return { full: true, next: at };
@@ -285,9 +292,18 @@ export class DirStream {
     return { full: false, next: at };
   }
 
-  /** What is handed out with the name; nothing where it may be stale by now. */
+  #knownOf({ entry, record }: Listed, { asked }: Batch): KnownEntry | undefined {
+    if (record !== undefined) return record.ino === entry.ino ? this.#known(record) : undefined;
+    if (asked.ownChanges !== this.#parts.meta.ownChanges) return undefined;
+    return this.#toldWith(this.#parts.known.unkept(this.#ino, entry, asked));
+  }
+
   #known(record: NameRecord): KnownEntry | undefined {
-    const known = this.#parts.known.listed(record);
+    return this.#toldWith(this.#parts.known.listed(record));
+  }
+
+  /** What is handed out with the name; nothing where it may be stale by now. */
+  #toldWith(known: KnownName | undefined): KnownEntry | undefined {
     if (known?.attr === undefined) return undefined;
     const { ino, attr, entryTtlMs, attrTtlMs } = known;
     return entryOut(this.#parts, { ino, attr }, { entry: entryTtlMs, attr: attrTtlMs });

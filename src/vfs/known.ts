@@ -17,6 +17,11 @@ import type { NameRecord } from "./name-records.ts";
  */
 
 const TARGETS_MAX = 50_000;
+/**
+ * For how long the kernel may keep what a listing brought and there is no room for here: a program that looks at each name as
+ * it comes is quicker.
+ */
+const UNKEPT_MS = 100;
 /** Messages to the kernel in one turn of the event loop while everything is taken back. */
 const STRIDE = 256;
 
@@ -122,6 +127,22 @@ export class Known {
     if (attr === undefined || this.#fresh.leftMs(record) === 0) return undefined;
     const entryTtlMs = this.names.give(record);
     return { ino, attr, entryTtlMs, attrTtlMs: this.attrs.give(ino, record) };
+  }
+
+  /**
+   * What the kernel is told with a name of a listing that there is no room to keep, as it was when the listing was read;
+   * undefined where something about it is in doubt. `at`: when that was, by a clock that never jumps.
+   */
+  unkept(
+    parent: Ino,
+    { ino, attr }: { ino: Ino; attr?: Attr | undefined },
+    { mark, at }: { mark: ReadMark; at: number },
+  ): KnownName | undefined {
+    const trust = this.#fresh.trust;
+    if (attr === undefined || performance.now() - at > LIFETIME_MS.short || trust === "none")
+      return undefined;
+    if (this.#fresh.overtaken(parent, mark) || this.#fresh.overtaken(ino, mark)) return undefined;
+    return { ino, attr, entryTtlMs: UNKEPT_MS, attrTtlMs: UNKEPT_MS };
   }
 
   /**

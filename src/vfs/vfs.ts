@@ -245,6 +245,9 @@ export class Vfs implements fs.FileSystem {
       known.forgetAttr(ino);
       await getattr(this.#parts, ino);
       kernel?.attrChanged(ino);
+    } else if (known.attrs.last(ino) === undefined) {
+      // The kernel may have them from a listing that nobody keeps.
+      kernel?.attrChanged(ino);
     }
     await kernel?.settled();
   }

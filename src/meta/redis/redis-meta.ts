@@ -66,6 +66,9 @@ export class RedisMeta implements Meta {
   get trust(): Trust {
     return this.#notices.trust;
   }
+  get ownChanges(): number {
+    return this.#context.answers.changes;
+  }
   get noticeCounts(): NoticeCounts {
     return { ...this.#notices.counts };
   }
