@@ -69,18 +69,21 @@ const LOOK_EVERY_MS = 1000;
 const AGAIN_MS = 5000;
 const AGAIN_MAX_MS = 60_000;
 const OPEN_MAX = 16;
+/** Of what cannot be uploaded. */
+const NEVER = Infinity;
 
 export class Staging {
   readonly #cache: DiskCache;
   readonly #target: StagingTarget;
   readonly #options: StagingOptions;
   readonly #pending = new Map<string, Pending>();
+  /** Being staged: perhaps once more, after a process before did so. */
+  readonly #writing = new Set<string>();
   readonly #durable = new Map<CacheFolder, DurableFolders>();
   readonly #open = new OpenBlocks(OPEN_MAX);
   readonly #closing = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #bytes = 0;
-  #writes = 0;
   #uploads = 0;
   #hurry = false;
   #failure: string | undefined;
@@ -115,19 +118,21 @@ export class Staging {
   /**
    * Takes a block: the concatenation of `parts`, which must stay untouched until it settles. It is on disk then, if it was taken.
    *
-   * @returns false when it is to be uploaded by whoever asks: too long, no room, the disk is not well
+   * @returns false when it is to be uploaded by whoever asks: too long, no room, the disk is not well, or what a process before
+   *   staged of it is on its way already and goes from the disk then
    */
   async stage(key: string, parts: readonly Uint8Array[]): Promise<boolean> {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     const folder = this.#folderFor(key, length);
-    if (folder === undefined) return false;
-    this.#writes++;
-    const durable = this.#durable.get(folder);
-    const staged = await folder.stage(key, parts, length, durable).finally(() => {
-      this.#writes--;
-    });
-    if (!staged) return false;
-    this.#add({ key, length, folder, since: Date.now() });
+    if (folder === undefined || this.#pending.get(key)?.uploading === true) return false;
+    this.#writing.add(key);
+    try {
+      const durable = this.#durable.get(folder);
+      if (!(await folder.stage(key, parts, length, durable))) return false;
+      this.#add({ key, length, folder, since: Date.now() });
+    } finally {
+      this.#writing.delete(key);
+    }
     // The others are looked at once a second.
     if (this.#options.delayMs === 0) this.#startDue();
     return true;
@@ -193,7 +198,7 @@ export class Staging {
     this.#startDue();
     const given = Promise.withResolvers<void>();
     signal?.addEventListener("abort", () => given.resolve(), { once: true });
-    while (this.#pending.size > 0) {
+    while (this.#pending.values().some(({ due }) => due !== NEVER)) {
       if (signal?.aborted === true) break;
       await Promise.race([given.promise, new Promise<void>((done) => this.#idle.push(done))]);
     }
@@ -215,7 +220,8 @@ export class Staging {
 
   #folderFor(key: string, length: number): CacheFolder | undefined {
     const { writeback, thresholdBytes, maxWrites } = this.#options;
-    if (!writeback || this.#closing.signal.aborted || this.#writes >= maxWrites) return undefined;
+    if (!writeback || this.#closing.signal.aborted || this.#writing.size >= maxWrites)
+      return undefined;
     if (thresholdBytes > 0 && length >= thresholdBytes) return undefined;
     const folder = this.#cache.folderOf(key);
     return folder === undefined || folder.stageFull ? undefined : folder;
@@ -226,7 +232,7 @@ export class Staging {
       try {
         for await (const { key, size, writtenAt } of scanBlocks(folder.place.staging)) {
           if (this.#closing.signal.aborted) return;
-          if (this.#pending.has(key)) continue;
+          if (this.#pending.has(key) || this.#writing.has(key)) continue;
           this.#add({ key, length: size, folder, since: writtenAt * 1000 });
         }
       } catch (error) {
@@ -242,7 +248,7 @@ export class Staging {
 
   /** A staged block; until all are found also one that is only on disk: it may be asked for at once. */
   async #lookUp(key: string): Promise<Pending | undefined> {
-    if (!this.#pending.has(key) && !this.#allFound) {
+    if (!this.#pending.has(key) && !this.#writing.has(key) && !this.#allFound) {
       for (const folder of this.#cache.folders) {
         const path = join(folder.place.staging, key);
         const info = await stat(path).catch(() => undefined);
@@ -273,7 +279,8 @@ export class Staging {
     if (hours !== undefined && !this.#hurry && !isUploadHour(hours, new Date(now))) return;
     for (const block of this.#pending.values()) {
       if (this.#uploads >= maxUploads) return;
-      if (!block.uploading && block.due <= now) void this.#upload(block);
+      if (block.uploading || block.due > now || this.#writing.has(block.key)) continue;
+      void this.#upload(block);
     }
   }
 
@@ -322,7 +329,7 @@ export class Staging {
     this.#failure = error instanceof Error ? error.message : String(error);
     if (error instanceof DamagedBlock) {
       log.error({ key: block.key, error }, "a staged block is damaged: it cannot be uploaded");
-      block.due = Infinity;
+      block.due = NEVER;
       return;
     }
     log.warn({ key: block.key, error }, "a staged block waits on: its upload failed");
@@ -349,6 +356,11 @@ export class Staging {
   ): Promise<void> {
     const path = join(folder.place.staging, key);
     const verify = "extend";
-    await this.#open.use(path, length, (file) => readBlock(file, range, { verify, into }));
+    try {
+      await this.#open.use(path, length, (file) => readBlock(file, range, { verify, into }));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      throw new DamagedBlock("its file is gone");
+    }
   }
 }

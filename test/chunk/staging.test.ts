@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { statSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -279,6 +280,50 @@ test("a staged block that is damaged is never uploaded, and stays for whoever ca
   assert.equal(store.objects.size, 0);
   assert.equal(opened.staging.pending().blocks, 1);
   assert.deepEqual(await filesIn(join(folder.path, "rawstaging")), ["1_0_5"]);
+});
+
+test("what a process left and the next one stages once more is uploaded, whoever is faster", async () => {
+  await using folder = await makeFolder();
+  const data = randomBytes(1000);
+  const keys = Array.from({ length: 20 }, (_, at) => keyOf(at + 1, data.length));
+  const left = new Store();
+  left.failing = true;
+  {
+    await using first = await open(folder.path, left);
+    for (const key of keys) assert.equal(await first.staging.stage(key, [data]), true);
+  }
+  const store = new Store();
+  const held = Promise.withResolvers<void>();
+  store.held = held.promise;
+  await using second = await open(folder.path, store, { maxUploads: keys.length });
+  const path = join(folder.path, "rawstaging", keys[0] ?? "");
+  const before = statSync(path).ino;
+  const staged = Promise.all(keys.map((key) => second.staging.stage(key, [data])));
+  // What is on its way arrives just when it is on disk once more.
+  const written = async (): Promise<void> => {
+    for (let turns = 0; turns < 100_000 && statSync(path).ino === before; turns++) {
+      await new Promise(setImmediate);
+    }
+  };
+  await Promise.race([staged, written()]);
+  held.resolve();
+  for (const [at, taken] of (await staged).entries()) {
+    if (!taken) await store.upload({ key: keys[at] ?? "" }, data);
+  }
+  const { blocks, failure } = await second.staging.drain(AbortSignal.timeout(10_000));
+  assert.deepEqual([blocks, failure], [0, undefined]);
+  assert.deepEqual([...store.objects.keys()].toSorted(), keys.toSorted());
+  assert.deepEqual(await filesIn(join(folder.path, "rawstaging")), []);
+});
+
+test("a staged block that somebody took away keeps nobody from draining, and is told", async () => {
+  await using folder = await makeFolder();
+  await using opened = await open(folder.path, new Store(), { delayMs: 3_600_000 });
+  const key = keyOf(1, 10);
+  await opened.staging.stage(key, [randomBytes(10)]);
+  await rm(join(folder.path, "rawstaging", key));
+  const { blocks, failure } = await opened.staging.drain(AbortSignal.timeout(10_000));
+  assert.deepEqual([blocks, failure], [1, "its file is gone"]);
 });
 
 test("draining gives up when it is told to, and says what is left", async () => {
