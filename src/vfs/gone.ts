@@ -6,12 +6,24 @@ import type { Attr, Ino } from "../meta/types.ts";
  * device open, may still ask for them; nobody tells this mount of such openings.
  */
 const MAX = 10_000;
+/** How long the kernel takes at most to walk a path anew. */
+const WALK_MS = 50;
 
 export class Gone {
   readonly #attrs = new LRUCache<Ino, Attr>({ max: MAX });
+  #walkedUntil = 0;
 
   removed(ino: Ino, attr: Attr): void {
     this.#attrs.set(ino, { ...attr, nlink: 0 });
+  }
+
+  /** The kernel was told that a path led to nothing: it walks it anew, once. What is kept of names may lead there again. */
+  walkAnew(): void {
+    this.#walkedUntil = performance.now() + WALK_MS;
+  }
+
+  get walkedAnew(): boolean {
+    return performance.now() < this.#walkedUntil;
   }
 
   attr(ino: Ino): Attr | undefined {

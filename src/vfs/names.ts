@@ -47,7 +47,7 @@ export function lookup(
 }
 
 function find(parts: VfsParts, parent: Ino, name: Buffer): Maybe<KnownEntry | Absent> {
-  const known = parts.known.lookup(parent, name);
+  const known = parts.gone.walkedAnew ? undefined : parts.known.lookup(parent, name);
   if (known === undefined) return askOrKeep(parts, parent, name);
   const { ino, attr, entryTtlMs, attrTtlMs } = known;
   if (attr === undefined) return absent(parts, entryTtlMs);

@@ -23,5 +23,6 @@ function lost(parts: VfsParts, ino: Ino, error: unknown): never {
   const last = parts.known.attrs.last(ino);
   if (last !== undefined) parts.gone.removed(ino, last);
   parts.known.lost(ino);
+  parts.gone.walkAnew();
   throw new FsError("ESTALE", `inode ${ino}`, { cause: error });
 }
