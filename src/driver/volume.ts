@@ -25,6 +25,7 @@ const MAKE_MS = 12_000;
 const ENDED_MS = 8000;
 const PAUSE_MS = { least: 500, most: 5000 };
 const USAGE_EVERY_MS = 60_000;
+const HIDDEN = ": volumes mounted inside are hidden until their containers restart";
 
 /** What outlives the driver. */
 export interface VolumeRecord {
@@ -70,6 +71,8 @@ export class Volume {
   #accountedSince = Infinity;
   #grace: NodeJS.Timeout | undefined;
   #lastError: string | undefined;
+  /** When it was last mounted anew under those who use it. */
+  #healed = "";
 
   constructor(name: string, record: VolumeRecord, around: VolumeSurroundings) {
     this.name = name;
@@ -148,8 +151,7 @@ export class Volume {
 
   /** Looks whether its mount is served, and does what is needed where it is not. */
   async look(): Promise<void> {
-    const generation = this.#mounted;
-    const { mounter } = this.#around;
+    const [generation, { mounter }] = [this.#mounted, this.#around];
     if (generation === undefined || this.#try !== undefined) return;
     const seen = await mounter.look(generation.path);
     if (this.#mounted !== generation) return;
@@ -228,6 +230,7 @@ export class Volume {
       references: record.references.ids.length,
       ...{ generation: record.generation, hostPath: this.target },
       ...ofProcesses(status),
+      ...(this.#healed === "" ? {} : { healed: this.#healed + HIDDEN }),
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
       ...(this.#usage.usedBytes === undefined ? {} : { usedBytes: this.#usage.usedBytes }),
       ...(record.made === undefined ? {} : { fileSystem: record.made }),
@@ -352,6 +355,7 @@ export class Volume {
     while (!this.#closed && !this.record.references.empty) {
       try {
         await this.#mount();
+        this.#healed = new Date().toISOString();
         break;
       } catch (error) {
         log.error({ volume: this.name, error, pauseMs }, "cannot mount a volume that is in use");
@@ -363,8 +367,7 @@ export class Volume {
   }
 
   async #release(): Promise<void> {
-    this.#mounted = undefined;
-    this.#releasing = true;
+    [this.#mounted, this.#healed, this.#releasing] = [undefined, "", true];
     try {
       await this.#around.mounter.release(this.name);
     } finally {

@@ -139,6 +139,7 @@ test("when the whole plugin is killed, running containers read again without a r
     const status = await volumeStatus(engine, name);
     assert.equal(status["references"], 1);
     assert.equal(status["generation"], 2);
+    assert.match(String(status["healed"]), /Z: volumes mounted inside are hidden until/);
     await engine.docker("exec", name, "sh", "-c", "echo more > /data/b");
     await engine.docker("rm", "-f", name);
     await unused(engine, name);
