@@ -293,9 +293,12 @@ export class DirStream {
   }
 
   #knownOf({ entry, record }: Listed, { asked }: Batch): KnownEntry | undefined {
-    if (record !== undefined) return record.ino === entry.ino ? this.#known(record) : undefined;
+    const { known } = this.#parts;
+    if (record !== undefined && known.names.keeps(record)) {
+      return record.ino === entry.ino ? this.#known(record) : undefined;
+    }
     if (asked.ownChanges !== this.#parts.meta.ownChanges) return undefined;
-    return this.#toldWith(this.#parts.known.unkept(this.#ino, entry, asked));
+    return this.#toldWith(known.unkept(this.#ino, entry, asked));
   }
 
   #known(record: NameRecord): KnownEntry | undefined {

@@ -84,6 +84,11 @@ export class KnownNames {
     return this.learn(parent, name, child, mark);
   }
 
+  /** Whether what the kernel is told of it can be taken back. */
+  keeps(record: NameRecord): boolean {
+    return this.#records.has(record);
+  }
+
   /** Takes down that the kernel is told. @returns how long it may keep it, in milliseconds */
   give(record: NameRecord): number {
     // Names that appear are announced among our own only: beside others the kernel asks each time.

@@ -125,6 +125,7 @@ export class Known {
     const { ino } = record;
     const attr = ino === 0n ? undefined : this.attrs.get(ino);
     if (attr === undefined || this.#fresh.leftMs(record) === 0) return undefined;
+    if (!this.names.keeps(record)) return undefined;
     const entryTtlMs = this.names.give(record);
     return { ino, attr, entryTtlMs, attrTtlMs: this.attrs.give(ino, record) };
   }

@@ -95,6 +95,14 @@ export class NameRecords {
     return record;
   }
 
+  /** False for one that had to make room: nobody would find it when its name changes. */
+  has(record: NameRecord): boolean {
+    const { directory, name } = record;
+    return (
+      this.#directories.get(directory.ino) === directory && directory.names.get(name) === record
+    );
+  }
+
   dropDirectory(directory: DirectoryRecord): void {
     if (this.#directories.get(directory.ino) !== directory) return;
     this.#directories.delete(directory.ino);

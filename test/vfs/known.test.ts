@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Notice } from "../../src/meta/meta.ts";
 import type { Attr } from "../../src/meta/types.ts";
+import { TYPE_FILE } from "../../src/meta/limits.ts";
 import { Known } from "../../src/vfs/known.ts";
+import { DIRECTORY_MAX, type NameRecord } from "../../src/vfs/name-records.ts";
+import { until } from "../support/process.ts";
 
 const TIME = { sec: 1_700_000_000, nsec: 0 };
 const FILE: Attr = {
@@ -26,4 +29,22 @@ test("a change of our own is not forgotten in favour of older attributes when a 
   known.attrs.learn(INO, { ...FILE, nlink: 1 }, sent);
 
   assert.equal(known.attr(INO), undefined, "asked for again");
+});
+
+test("a name that had to make room before it was told gets no lifetime: nobody would take it back", async () => {
+  const known = new Known({ trust: () => "long" });
+  const directory = known.names.directory(7n);
+  const listed = (number: number): NameRecord | undefined => {
+    const entry = { name: Buffer.from(`${number}`), ino: INO, type: TYPE_FILE };
+    return known.names.learnListed(directory, entry, known.mark());
+  };
+  known.keepAttr(INO, FILE, known.mark());
+  const first = listed(0);
+  assert.ok(first !== undefined);
+  assert.equal(known.names.keeps(first), true);
+  for (let number = 1; number < DIRECTORY_MAX; number++) listed(number);
+  // Room is made once a second.
+  await until("room", () => listed(DIRECTORY_MAX) !== undefined);
+  assert.equal(known.names.keeps(first), false);
+  assert.equal(known.listed(first), undefined);
 });
