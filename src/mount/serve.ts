@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { constants, openSync, readFileSync, writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -39,6 +39,8 @@ const DEVICE = { requests: 3, replies: 4 };
 /** Tells a supervisor that starting again would help nothing. */
 const EXIT_FAILED = 2;
 const NOTICE_MS = 200;
+/** An id is always written with so many characters, over the one before. */
+const NOTICE_WIDTH = 48;
 const STATE_MS = 1000;
 /** How long a process that cannot serve refuses what is asked, before another one tries. */
 const REFUSE_MS = 5000;
@@ -225,14 +227,15 @@ class Server {
     return join(this.#config?.folder ?? "", name);
   }
 
-  /** A successor begins with the notices that came after this one. */
+  /** A successor begins with the notices that came after this one. It is whole whenever this process is killed. */
   #keepLastNotice(volume: OpenedVolume): void {
+    const fd = openSync(this.#file("last-notice"), constants.O_WRONLY | constants.O_CREAT, 0o600);
     let kept: string | undefined;
     const keep = (): void => {
       const last = volume.lastNotice();
       if (last === undefined || last === kept) return;
       kept = last;
-      writeFileSync(this.#file("last-notice"), last);
+      writeSync(fd, last.padEnd(NOTICE_WIDTH), 0);
     };
     keep();
     setInterval(keep, NOTICE_MS).unref();
@@ -294,7 +297,8 @@ function preferred(): void {
 /** Absent where no notice was seen yet. */
 function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    const text = readFileSync(path, "utf8").trimEnd();
+    return text === "" ? undefined : text;
   } catch {
     return undefined;
   }
