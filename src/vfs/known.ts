@@ -278,15 +278,14 @@ export class Known {
   }
 
   #takeBackAttr(record: AttrRecord): void {
-    if (record.kernelUntil === 0) return;
-    const held = record.kernelUntil > performance.now();
+    const held = record.kernelUntil > performance.now() || this.#inherited();
     record.kernelUntil = 0;
     const via = record.via;
     if (held) this.#tell((kernel) => kernel.attrChanged(record.ino, via && nameOf(via)));
   }
 
   #takeBackName(record: NameRecord, gone: boolean): void {
-    const held = record.kernelUntil > performance.now();
+    const held = record.kernelUntil > performance.now() || this.#inherited();
     record.kernelUntil = 0;
     const { parent, name } = nameOf(record);
     if (held) this.#tell((kernel) => kernel.entryChanged(parent, name, gone));

@@ -48,3 +48,19 @@ test("a name that had to make room before it was told gets no lifetime: nobody w
   assert.equal(known.names.keeps(first), false);
   assert.equal(known.listed(first), undefined);
 });
+
+test("what a process before handed out is taken back, though it is known here and was not handed out", () => {
+  const told: string[] = [];
+  const known = new Known({ trust: () => "long", inherited: true });
+  known.kernel = {
+    attrChanged: (ino) => told.push(`attributes ${ino}`),
+    dataChanged: () => undefined,
+    entryChanged: (parent, name) => told.push(`name ${parent} ${String(name)}`),
+    settled: () => undefined,
+  };
+  const name = Buffer.from("a");
+  known.attrs.learn(INO, FILE, known.mark());
+  known.movedEntry(7n, name, INO, known.mark());
+  known.changed({ ...NOTHING, attrs: [INO], entries: [{ parent: 7n, name }] });
+  assert.deepEqual(told, [`attributes ${INO}`, "name 7 a"]);
+});
