@@ -226,9 +226,10 @@ export class DirStream {
     const asked = { mark: known.mark(), at: performance.now(), ownChanges: meta.ownChanges };
     const { entries, cursor } = await meta.readdir(this.#ino, start.cursor, plus);
     const fresh = this.#withoutRepeated(start.first, entries, cursor === "0");
-    const listed = fresh.map((entry) => ({
-      ...{ entry, record: this.#learn(directory, entry, asked.mark) },
-    }));
+    const listed = fresh.map((entry) => {
+      const record = this.#learn(directory, entry, asked.mark);
+      return { entry, record };
+    });
     this.#collect(directory, listed, cursor === "0");
     this.#batch = { ...start, entries: listed, next: cursor, asked };
     return this.#batch;
