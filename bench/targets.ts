@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { useCompileCache } from "../src/base/compile-cache.ts";
 import {
   formatTestVolume,
   mountOfficial,
@@ -32,11 +33,19 @@ export interface ClientOptions {
 
 let mounts = 0;
 
-/** A volume made and mounted by our client. Each mount has an empty cache folder. */
+/**
+ * A volume made and mounted by our client. Each mount has an empty cache folder; none where objects are files of this machine:
+ * by default they are not cached then, unless a folder is named.
+ */
 export function openOurs(options: ClientOptions): Promise<Target> {
   return openClient("ours", options, (volume) => {
-    const cache = ["--cache-dir", join(volume.folder, `empty${++mounts}`)];
-    return mountVolume(volume, [...(options.mount ?? []), ...cache], options.env);
+    const files = !options.format.includes("--bucket");
+    const cache = files
+      ? ["--cache-size", "0"]
+      : ["--cache-dir", join(volume.folder, `empty${++mounts}`)];
+    // As the driver starts its mounts.
+    const env = { NODE_COMPILE_CACHE: useCompileCache(), ...options.env };
+    return mountVolume(volume, [...(options.mount ?? []), ...cache], env);
   });
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { enableCompileCache } from "node:module";
+import { useCompileCache } from "./base/compile-cache.ts";
 
-enableCompileCache();
+useCompileCache();
 const { runProgram } = await import("./cli/program.ts");
 
 try {

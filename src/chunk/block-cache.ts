@@ -11,8 +11,6 @@ export interface PinnedBlock {
 }
 
 const MISSES_MAX = 10_000;
-/** What was read to its end stays while no more than that part of the memory is used. */
-const SPENT_PART = 4;
 /** Requests of a stream overtake each other: so many blocks behind its end are still wanted. */
 const STILL_WANTED = 4;
 
@@ -35,14 +33,12 @@ export class BlockCache {
   readonly #pinned: PinnedBlock[] = [];
   /** Blocks that were read to their end, oldest first. */
   readonly #spent = new Set<string>();
-  readonly #roomForSpent: number;
   /** Blocks of which parts were read while they were not here, and how often. */
   readonly #misses = new LRUCache<string, number>({ max: MISSES_MAX });
 
   constructor(store: BlockStore, memory: SharedMemory, options: { capacityBytes: number }) {
     this.#store = store;
     this.#memory = memory;
-    this.#roomForSpent = options.capacityBytes / SPENT_PART;
     this.#blocks = new LRUCache({
       maxSize: options.capacityBytes,
       sizeCalculation: (block) => block.buffer.length,
@@ -156,8 +152,7 @@ export class BlockCache {
 
   #dropSpent(): void {
     for (const key of this.#spent) {
-      const enough = this.#blocks.calculatedSize <= this.#roomForSpent;
-      if (enough || this.#spent.size <= STILL_WANTED) return;
+      if (this.#spent.size <= STILL_WANTED) return;
       this.#spent.delete(key);
       this.#blocks.delete(key);
     }

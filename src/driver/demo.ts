@@ -1,18 +1,18 @@
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { enableCompileCache } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
+import { useCompileCache } from "../base/compile-cache.ts";
 
 /**
  * `make run`: the driver on what it has of its own, shown at work, then serving until Ctrl-C. The work is shown through a
  * container where a Docker engine runs, else through the calls that an engine would make.
  */
 
-enableCompileCache();
+useCompileCache();
 // What goes wrong is told; the rest is told here, for people.
 process.env["JUICEFS_LOG_LEVEL"] ??= "warn";
 const { Driver } = await import("./driver.ts");

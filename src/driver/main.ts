@@ -1,5 +1,5 @@
-import { enableCompileCache } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
+import { useCompileCache } from "../base/compile-cache.ts";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 
@@ -14,7 +14,7 @@ const CLOSE_MS = 8500;
 /** In the plugin: its end is the plugin's. */
 const PID_1 = 1;
 
-enableCompileCache();
+useCompileCache();
 const { Driver } = await import("./driver.ts");
 const { serve } = await import("./server.ts");
 const { readSettings } = await import("./settings.ts");

@@ -1,10 +1,11 @@
-import { getCompileCacheDir } from "node:module";
 import type { Server } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { useCompileCache } from "../base/compile-cache.ts";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
+import { widenReadAhead } from "../fuse/read-ahead.ts";
 import {
   askMount,
   forgetControl,
@@ -73,15 +74,9 @@ export class Supervisor {
   async start(): Promise<OpenedMessage> {
     const { mountpoint, values } = this.#config;
     requireMounting();
-    const compileCache = getCompileCacheDir();
     prepareMountpoint(mountpoint, {
       nonempty: allowsNonempty(values),
-      needed: [
-        process.execPath,
-        this.#program,
-        mountFolder(mountpoint),
-        ...(compileCache === undefined ? [] : [compileCache]),
-      ],
+      needed: [process.execPath, this.#program, mountFolder(mountpoint), useCompileCache()],
     });
     await untilFree(mountpoint);
     this.#device = openDevice();
@@ -164,11 +159,13 @@ export class Supervisor {
       options: kernelOptions(values),
     });
     try {
-      return handshake(this.#device, {
+      const negotiated = handshake(this.#device, {
         writebackCache: wantsWritebackCache(values),
         posixAcl: volume.acl && !checksItself(values),
         ownUmask: volume.acl || values.umask !== undefined,
       });
+      widenReadAhead(mountpoint);
+      return negotiated;
     } catch (error) {
       await unmount(mountpoint, { lazy: true });
       throw error;

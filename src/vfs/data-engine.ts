@@ -83,7 +83,7 @@ export class DataEngine implements FileData {
     this.#journal = new DirtyJournal(options.folder);
     this.#loose = new LooseSlices(store, this.#journal);
     const memory = new SharedMemory(half / 4);
-    const cache = new BlockCache(store, memory, { capacityBytes: half });
+    const cache = new BlockCache(store, memory, { capacityBytes: half / 2 });
     this.#views = new ChunkViews(this.#readChunk, (ino, chunkIndex, { records, pieces }) => {
       if (options.readOnly) return;
       this.#compactor.sawRead(ino, chunkIndex, { records, pieces: pieces.length });

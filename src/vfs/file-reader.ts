@@ -170,15 +170,16 @@ export class FileReader implements ReadHandle {
   /** The blocks that a piece lies in. */
   *#readPiece(piece: Piece, sequential: boolean): Generator<Maybe<Part>> {
     const { blockSize } = this.#parts.store;
+    const whole = sequential && fillsBlock(piece, blockSize);
+    // A request is a part of a block; a slice of several blocks is one file's.
+    const own = sequential && (piece.size > blockSize || whole);
     for (let at = piece.off; at < piece.off + piece.len;) {
       const index = Math.floor(at / blockSize);
       const from = at - index * blockSize;
       const to = Math.min(piece.off + piece.len - index * blockSize, blockSize);
       const block = { id: piece.id, sliceSize: piece.size, index };
-      if (sequential && to === blockLength(piece.size, index, blockSize)) {
-        this.#parts.cache.spent(block);
-      }
-      yield this.#readBlock(block, { from, to, whole: sequential && fillsBlock(piece, blockSize) });
+      if (own && to === blockLength(piece.size, index, blockSize)) this.#parts.cache.spent(block);
+      yield this.#readBlock(block, { from, to, whole });
       at = index * blockSize + to;
     }
   }

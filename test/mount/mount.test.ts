@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { mountPoints } from "../../src/fuse/mount.ts";
 import { formatTestVolume, juicefs, mountVolume } from "../support/mount.ts";
 
 test("what was written is there when the volume is mounted again", async () => {
@@ -76,6 +77,14 @@ test("a subdirectory can be shown alone, and read-only", async () => {
   assert.equal(await readFile(join(part.path, "f"), "utf8"), "deep");
   assert.equal((await stat(part.path)).ino, 1);
   await assert.rejects(writeFile(join(part.path, "g"), ""), { code: "EROFS" });
+});
+
+test("the kernel reads ahead as far as one request reaches", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const device = mountPoints().findLast(({ target }) => target === mount.path)?.device;
+  const setting = await readFile(`/sys/class/bdi/${device}/read_ahead_kb`, "utf8");
+  assert.equal(setting.trim(), "1024");
 });
 
 test("each name of a directory is listed once, however many there are", async () => {

@@ -1,0 +1,21 @@
+import { enableCompileCache } from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/**
+ * Keeps our sources compiled from one process to the next: types stripped, parsed. A process that finds them so starts sooner and
+ * takes 20 MiB less, for it does without what strips types.
+ *
+ * Not where Node would keep them by itself: whoever came first to a folder below /tmp could leave code there for root to run.
+ *
+ * @returns the folder, for `NODE_COMPILE_CACHE`
+ */
+export function useCompileCache(): string {
+  const folder = process.env["NODE_COMPILE_CACHE"] ?? ownFolder();
+  enableCompileCache(folder);
+  return folder;
+}
+
+function ownFolder(): string {
+  return process.getuid?.() === 0 ? "/var/cache/juicefs" : join(homedir(), ".cache", "juicefs");
+}
