@@ -1,4 +1,5 @@
 import { parentPort, Worker } from "node:worker_threads";
+import { keepCompiled } from "./compile-cache.ts";
 import { log } from "./log.ts";
 
 /**
@@ -94,6 +95,7 @@ export class WorkerThread<Job, Answer> {
 export function serveJobs(work: (job: never) => Promise<unknown>): void {
   const port = parentPort;
   if (port === null) throw new Error("This program is a worker thread");
+  keepCompiled();
   const answer = async ({ number, job }: JobMessage<never>): Promise<void> => {
     let message: AnswerMessage<unknown>;
     try {

@@ -11,8 +11,11 @@ export interface PinnedBlock {
 }
 
 const MISSES_MAX = 10_000;
-/** Requests of a stream overtake each other: so many blocks behind its end are still wanted. */
-const STILL_WANTED = 4;
+/** Requests of a stream overtake each other: so many bytes behind its end are still wanted, and so many blocks at least. */
+const STILL_WANTED_BYTES = 8 << 20;
+const STILL_WANTED_BLOCKS = 4;
+/** They take no more than that part of the memory. */
+const SPENT_PART = 4;
 
 interface CachedBlock extends PinnedBlock {
   readonly buffer: Uint8Array;
@@ -33,12 +36,18 @@ export class BlockCache {
   readonly #pinned: PinnedBlock[] = [];
   /** Blocks that were read to their end, oldest first. */
   readonly #spent = new Set<string>();
+  readonly #spentMax: number;
   /** Blocks of which parts were read while they were not here, and how often. */
   readonly #misses = new LRUCache<string, number>({ max: MISSES_MAX });
 
   constructor(store: BlockStore, memory: SharedMemory, options: { capacityBytes: number }) {
     this.#store = store;
     this.#memory = memory;
+    const { blockSize } = store;
+    this.#spentMax = Math.min(
+      Math.max(STILL_WANTED_BYTES / blockSize, STILL_WANTED_BLOCKS),
+      options.capacityBytes / blockSize / SPENT_PART,
+    );
     this.#blocks = new LRUCache({
       maxSize: options.capacityBytes,
       sizeCalculation: (block) => block.buffer.length,
@@ -152,7 +161,7 @@ export class BlockCache {
 
   #dropSpent(): void {
     for (const key of this.#spent) {
-      if (this.#spent.size <= STILL_WANTED) return;
+      if (this.#spent.size <= this.#spentMax) return;
       this.#spent.delete(key);
       this.#blocks.delete(key);
     }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { useCompileCache } from "../base/compile-cache.ts";
+import { keepCompiled, useCompileCache } from "../base/compile-cache.ts";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 
@@ -56,6 +56,7 @@ async function main(): Promise<void> {
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end());
   await driver.restore();
+  keepCompiled();
 }
 
 main().catch((error: unknown) => {

@@ -1,7 +1,7 @@
 import { constants, openSync, readFileSync, writeSync } from "node:fs";
-import { setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { keepCompiled } from "../base/compile-cache.ts";
 import { log } from "../base/log.ts";
 import { RunQueue } from "../base/run-queue.ts";
 import { has, type Negotiated } from "../fuse/init.ts";
@@ -26,6 +26,7 @@ import type {
   ToSupervisor,
 } from "./messages.ts";
 import { isReadOnly } from "./options.ts";
+import { preferProcess } from "./prefer-process.ts";
 import { noteOwner } from "./shared-folder.ts";
 import { startSupervisor } from "./start-supervisor.ts";
 
@@ -44,8 +45,8 @@ const NOTICE_WIDTH = 48;
 const STATE_MS = 1000;
 /** How long a process that cannot serve refuses what is asked, before another one tries. */
 const REFUSE_MS = 5000;
-/** As JuiceFS has it (cmd/mount_unix.go, 1.4). */
-const NICE = -19;
+/** A successor has something to do first; it has something new only where it is of another version. */
+const KEEP_COMPILED_MS = 10_000;
 /** How long requests under way may take when the mount is handed over; the kernel sends the others again. */
 const LEAVE_MS = 1000;
 
@@ -132,6 +133,9 @@ class Server {
       });
     }
     await listenJobs(config.mountpoint, (job, followed) => volume.runJob(job, followed));
+    // Nobody waits for a first one's answers yet.
+    if (after === undefined) keepCompiled();
+    else setTimeout(keepCompiled, KEEP_COMPILED_MS).unref();
     this.#tell({ kind: "opened", ...openedAs(volume) });
   }
 
@@ -285,15 +289,6 @@ function openedAs({ format, sid }: OpenedVolume): OpenedMessage {
   return { name: format.Name, uuid: format.UUID, acl: format.EnableACL, sid: sid.toString() };
 }
 
-/** Everybody who uses the volume waits for this process: on a busy machine it goes first, as the official client does. */
-function preferred(): void {
-  try {
-    setPriority(NICE);
-  } catch {
-    // Without the right to it things are slower, not wrong.
-  }
-}
-
 /** Absent where no notice was seen yet. */
 function readIfThere(path: string): string | undefined {
   try {
@@ -304,7 +299,7 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-preferred();
+preferProcess();
 new Server().start();
 // A terminal's Ctrl-C and a shutdown's SIGTERM reach the whole group: the supervisor unmounts, and that ends this process.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);

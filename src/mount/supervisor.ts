@@ -1,6 +1,6 @@
 import type { Server } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { useCompileCache } from "../base/compile-cache.ts";
+import { keepCompiled, useCompileCache } from "../base/compile-cache.ts";
 import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 import { handshake, type Negotiated } from "../fuse/init.ts";
@@ -19,6 +19,7 @@ import { patienceMs } from "../options/mount.ts";
 import type { NoticeStatus, StagedBlocks } from "../volume/open.ts";
 import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
 import { allowsNonempty, checksItself, kernelOptions, wantsWritebackCache } from "./options.ts";
+import { preferProcess } from "./prefer-process.ts";
 import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
 import { holdsUnstored, makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
 
@@ -74,6 +75,7 @@ export class Supervisor {
   async start(): Promise<OpenedMessage> {
     const { mountpoint, values } = this.#config;
     requireMounting();
+    preferProcess();
     prepareMountpoint(mountpoint, {
       nonempty: allowsNonempty(values),
       needed: [process.execPath, this.#program, mountFolder(mountpoint), useCompileCache()],
@@ -91,6 +93,7 @@ export class Supervisor {
       await server.serving();
       this.#look(server);
       this.#control = await listenControl(mountpoint, (request) => this.#answer(request));
+      keepCompiled();
       return volume;
     } catch (error) {
       await this.#giveUp(server);
@@ -100,6 +103,7 @@ export class Supervisor {
 
   /** Looks after a mount that is served by the process that started this one. */
   async adopt({ config, volume, negotiated, serverPid }: ServedMount): Promise<void> {
+    preferProcess();
     this.#device = INHERITED_DEVICE;
     this.#folder = config.folder;
     this.#volume = volume;

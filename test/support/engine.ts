@@ -83,7 +83,13 @@ async function engineIn(namespace: TestNamespace, options: readonly string[]): P
       const show = `tr "\\0" " " <$folder/cmdline 2>/dev/null`;
       const script = `for folder in /proc/[0-9]*; do echo "\${folder#/proc/} $(${show})"; done`;
       const lines = (await namespace.run("sh", "-c", script)).split("\n");
-      const found = lines.filter((line) => line.replace(/^\d+ /, "").startsWith(command));
+      // Node's own options stand before its program.
+      const found = lines.filter((line) =>
+        line
+          .replace(/^\d+ /, "")
+          .replace(/ --\S+(?= \/)/, "")
+          .startsWith(command),
+      );
       return found.map((line) => Number.parseInt(line, 10));
     },
     async kill(pids, signal = "SIGKILL") {
