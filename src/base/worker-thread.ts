@@ -30,11 +30,17 @@ interface UnderWay<Answer> {
   readonly reject: (error: Error) => void;
 }
 
+/**
+ * A thread begins so long after it was asked for, or with its first job: whoever takes a mount over answers the kernel first.
+ */
+export const BEGIN_MS = 300;
+
 export class WorkerThread<Job, Answer> {
   readonly #program: URL;
   #settings: unknown;
   readonly #jobs = new Map<number, UnderWay<Answer>>();
-  #worker: Worker;
+  #worker: Worker | undefined;
+  readonly #begin: NodeJS.Timeout;
   #number = 0;
   #closed = false;
 
@@ -42,7 +48,9 @@ export class WorkerThread<Job, Answer> {
   constructor(program: URL, settings: unknown) {
     this.#program = program;
     this.#settings = settings;
-    this.#worker = this.#start();
+    this.#begin = setTimeout(() => {
+      this.#worker ??= this.#start();
+    }, BEGIN_MS).unref();
   }
 
   /** Jobs that are not answered yet. */
@@ -55,6 +63,7 @@ export class WorkerThread<Job, Answer> {
     const number = ++this.#number;
     return new Promise((resolve, reject) => {
       this.#jobs.set(number, { resolve, reject });
+      this.#worker ??= this.#start();
       this.#worker.postMessage({ number, job } satisfies JobMessage<Job>);
     });
   }
@@ -67,7 +76,8 @@ export class WorkerThread<Job, Answer> {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#worker.terminate();
+    clearTimeout(this.#begin);
+    await this.#worker?.terminate();
   }
 
   #start(): Worker {

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { PendingToken } from "../base/pending.ts";
+import { BEGIN_MS } from "../base/worker-thread.ts";
 
 const PROGRAM = new URL("notify-thread.ts", import.meta.url);
 
@@ -16,7 +17,8 @@ export interface Batch {
 export class MessageThread {
   readonly #fd: number;
   readonly #written: (tokens: readonly PendingToken[]) => void;
-  readonly #worker: Worker;
+  #worker: Worker | undefined;
+  readonly #begin: NodeJS.Timeout;
   #messages: Uint8Array[] = [];
   #tokens: PendingToken[] = [];
   readonly #underWay = new Map<number, PendingToken[]>();
@@ -26,7 +28,9 @@ export class MessageThread {
   constructor(fd: number, written: (tokens: readonly PendingToken[]) => void) {
     this.#fd = fd;
     this.#written = written;
-    this.#worker = this.#start();
+    this.#begin = setTimeout(() => {
+      this.#worker ??= this.#start();
+    }, BEGIN_MS).unref();
   }
 
   /** Messages of one turn of the event loop travel together. */
@@ -41,7 +45,8 @@ export class MessageThread {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    clearTimeout(this.#begin);
+    await this.#worker?.terminate();
   }
 
   #send(): void {
@@ -50,6 +55,7 @@ export class MessageThread {
     const batch: Batch = { number, messages: this.#messages };
     this.#tokens = [];
     this.#messages = [];
+    this.#worker ??= this.#start();
     this.#worker.postMessage(batch);
   }
 

@@ -27,20 +27,21 @@ interface Script {
  * All of them, read when the program starts: an upgrade may put others in their place while it runs, which would be called
  * with keys and arguments of their own.
  */
-const scripts = readScripts(new URL("lua/", import.meta.url));
+const files = readFiles(new URL("lua/", import.meta.url));
+/** Put together when they are called: a successor has no time for those that it may never need. */
+const scripts = new Map<string, Script>();
 
-function readScripts(folder: URL): ReadonlyMap<string, Script> {
-  const files = new Map(
+function readFiles(folder: URL): ReadonlyMap<string, string> {
+  return new Map(
     readdirSync(folder).map((file) => [
       file.replace(/\.lua$/, ""),
       readFileSync(new URL(file, folder), "utf8"),
     ]),
   );
-  return new Map([...files].map(([name, own]) => [name, scriptOf(files, own)]));
 }
 
 /** A script's text, with what it uses before it. */
-function scriptOf(files: ReadonlyMap<string, string>, own: string): Script {
+function scriptOf(own: string): Script {
   const shared = (/^-- uses (.*)$/m.exec(own)?.[1] ?? "").split(" ").filter((part) => part !== "");
   const text = scriptText(
     shared.map((name) => files.get(name) ?? ""),
@@ -50,9 +51,13 @@ function scriptOf(files: ReadonlyMap<string, string>, own: string): Script {
 }
 
 function script(name: string): Script {
-  const found = scripts.get(name);
-  if (found === undefined) throw new Error(`no script "${name}"`);
-  return found;
+  const known = scripts.get(name);
+  if (known !== undefined) return known;
+  const own = files.get(name);
+  if (own === undefined) throw new Error(`no script "${name}"`);
+  const made = scriptOf(own);
+  scripts.set(name, made);
+  return made;
 }
 
 /**
