@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -105,6 +106,15 @@ test("it asks for the network, /dev/fuse and one capability, and for nothing els
   assert.equal(Config["PidHost"], false);
 });
 
+/** How far the kernel reads ahead on each mount, KiB. */
+function readAheads(): string[] {
+  const mounts = engine.namespace.mounts().filter((line) => line.includes(" - fuse.juicefs "));
+  return mounts.map((line) => {
+    const device = line.split(" ")[2];
+    return readFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, "utf8").trim();
+  });
+}
+
 test("two containers share a volume; its files outlive them and the plugin's being off", async () => {
   await create("shared");
   await engine.container("one", ["-v", "shared:/data"]);
@@ -112,6 +122,7 @@ test("two containers share a volume; its files outlive them and the plugin's bei
   await engine.docker("exec", "one", "sh", "-c", "echo from one > /data/a");
   assert.equal(await engine.docker("exec", "two", "cat", "/data/a"), "from one");
   assert.equal((await volumeStatus(engine, "shared"))["generation"], 1);
+  assert.deepEqual([...new Set(readAheads())], ["1024"]);
   await engine.docker("rm", "-f", "one", "two");
   await unused(engine, "shared");
   await engine.docker("plugin", "disable", "--force", "juicefs");
