@@ -21,6 +21,7 @@ import {
   LOCK_UN,
   O_CREAT,
   O_RDWR,
+  RENAME_NOREPLACE,
   S_IFSOCK,
 } from "../posix/support/calls.ts";
 import { endProcesses, startProcess, type TestProcess } from "../posix/support/process.ts";
@@ -81,14 +82,17 @@ function isUsual(code: string, official: boolean): boolean {
 
 /** One step of somebody who does anything anywhere. */
 async function anything(me: TestProcess, at: string, random: Random): Promise<void> {
-  // Symlinks have names of their own: the official client counts a hard link to one wrong. So have files with several names, which
-  // it does not write to: it looks only afterwards in which folders they count, and somebody may have moved them by then.
+  // Symlinks have names of their own: the official client counts a hard link to one wrong. It writes only to files that keep their
+  // one name: what it writes to a removed file it counts in the folder that had it, and of a file with several names it looks only
+  // afterwards in which folders they count, and somebody may have moved them by then. It replaces nothing: what somebody else removed
+  // before it, so that it had to begin anew, it counts as removed once more.
   const name = (letter = "n"): string => {
     const folder = ["", "a", "b", "a/c"][random.below(4)] ?? "";
     return join(at, folder, `${letter}${random.below(12)}`);
   };
   const letter = ["s", "h", "n", "n"][random.below(4)] ?? "";
-  const written = at.includes("official") || random.below(3) > 0 ? "n" : "h";
+  const official = at.includes("official");
+  const written = official ? "w" : (["n", "n", "h", "w"][random.below(4)] ?? "");
   const steps: (() => Promise<unknown>)[] = [
     async () => {
       const fd = await me.open(name(written), O_RDWR | O_CREAT, 0o644);
@@ -100,7 +104,7 @@ async function anything(me: TestProcess, at: string, random: Random): Promise<vo
       }
     },
     () => me.mkdir(name()),
-    () => me.rename(name(letter), name(letter)),
+    () => me.renameat2(name(letter), name(letter), official ? RENAME_NOREPLACE : 0),
     () => me.unlink(name(letter)),
     () => me.rmdir(name()),
     () => me.link(name("h"), name("h")),
@@ -115,7 +119,7 @@ async function anything(me: TestProcess, at: string, random: Random): Promise<vo
     await step?.();
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    if (!USUAL.has(code) && !isUsual(code, at.includes("official"))) throw error;
+    if (!USUAL.has(code) && !isUsual(code, official)) throw error;
   }
 }
 
