@@ -21,6 +21,10 @@ const NAMESPACES = ["user.", "trusted.", "security."];
 const CAPABILITY = "security.capability";
 const SELINUX = "security.selinux";
 
+/** Made once: the kernel asks every new file for its capabilities before it is written to. */
+const ABSENT = new FsError("ENODATA", "xattr");
+const UNSUPPORTED = new FsError("EOPNOTSUPP", "xattr");
+
 export function getxattr(
   parts: VfsParts,
   caller: Caller,
@@ -32,8 +36,7 @@ export function getxattr(
   const text = name.toString("latin1");
   const kind = aclKindOf(text);
   if (kind !== undefined) return getAcl(parts, ino, kind);
-  if (isOff(parts, text))
-    throw new FsError(text === CAPABILITY ? "ENODATA" : "EOPNOTSUPP", "xattr");
+  if (isOff(parts, text)) throw text === CAPABILITY ? ABSENT : UNSUPPORTED;
   if (parts.options.checks) return getChecked(parts, caller, ino, name);
   const kept = parts.known.xattrs.get(ino);
   return kept === undefined ? askXattr(parts, ino, name) : valueOf(kept, text);
@@ -64,7 +67,7 @@ function valueOf(values: Xattrs, name: string): Buffer {
 }
 
 function absent(name: string): FsError {
-  return new FsError(isNamespaced(name) ? "ENODATA" : "EOPNOTSUPP", "xattr");
+  return isNamespaced(name) ? ABSENT : UNSUPPORTED;
 }
 
 /** All that an inode has, asked for once; undefined where that is too much to keep. */
