@@ -1,6 +1,6 @@
 /** Buffers for blocks on their way, used again: to make one for each block costs page faults and collections of garbage. */
 
-const FREE_MAX = 32;
+const FREE_MAX = 8;
 
 export class BufferPool {
   readonly #free: Buffer[] = [];

@@ -1,6 +1,6 @@
 /**
  * Memory that worker threads fill and the serving thread answers from. Buffers are used again: to make them anew for each
- * request would cost more than what they are used for.
+ * request would cost more than what they are used for, and what is dropped takes its room until the next collection of garbage.
  */
 
 /** Bytes of the smallest buffer. */
@@ -8,6 +8,7 @@ const SMALLEST = 4096;
 
 export class SharedMemory {
   readonly #keepBytes: number;
+  /** By their size; the size that was given last is the last one. */
   readonly #free = new Map<number, Uint8Array[]>();
   #freeBytes = 0;
 
@@ -27,11 +28,24 @@ export class SharedMemory {
 
   /** Nobody looks at it any more. */
   give(buffer: Uint8Array): void {
-    if (this.#freeBytes + buffer.length > this.#keepBytes) return;
-    this.#freeBytes += buffer.length;
-    const others = this.#free.get(buffer.length);
-    if (others === undefined) this.#free.set(buffer.length, [buffer]);
-    else others.push(buffer);
+    const size = buffer.length;
+    const others = this.#free.get(size) ?? [];
+    this.#free.delete(size);
+    this.#free.set(size, others);
+    others.push(buffer);
+    this.#freeBytes += size;
+    if (this.#freeBytes > this.#keepBytes) this.#drop();
+  }
+
+  /** What was of no use for longest goes, so that it does not keep out what comes and goes all the time. */
+  #drop(): void {
+    for (const [size, buffers] of this.#free) {
+      while (buffers.pop() !== undefined) {
+        this.#freeBytes -= size;
+        if (this.#freeBytes <= this.#keepBytes) return;
+      }
+      this.#free.delete(size);
+    }
   }
 }
 
