@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { mountPoints } from "../../src/fuse/mount.ts";
 import { formatTestVolume, juicefs, mountVolume } from "../support/mount.ts";
+import { until } from "../support/process.ts";
 
 test("what was written is there when the volume is mounted again", async () => {
   await using volume = await formatTestVolume();
@@ -85,6 +86,16 @@ test("the kernel reads ahead as far as one request reaches", async () => {
   const device = mountPoints().findLast(({ target }) => target === mount.path)?.device;
   const setting = await readFile(`/sys/class/bdi/${device}/read_ahead_kb`, "utf8");
   assert.equal(setting.trim(), "1024");
+});
+
+test("the sources are kept compiled while a mount is served, for who follows a process that is killed", async () => {
+  await using volume = await formatTestVolume();
+  const compiled = join(volume.folder, "compiled");
+  await using mount = await mountVolume(volume, [], { NODE_COMPILE_CACHE: compiled });
+  // Nothing ended by itself yet, which is when Node writes them down.
+  const count = async (): Promise<number> => (await readdir(compiled, { recursive: true })).length;
+  await until("compiled sources", async () => (await count()) > 200);
+  await mount.unmount();
 });
 
 test("each name of a directory is listed once, however many there are", async () => {
