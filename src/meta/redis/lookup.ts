@@ -41,14 +41,15 @@ export async function getattrs(
   context: MetaContext,
   inodes: readonly Ino[],
 ): Promise<(Attr | undefined)[]> {
-  const records = await context.answers.ask("getattr", async () => {
-    try {
-      return list(await context.client.callBuffer("MGET", ...inodes.map((ino) => `i${ino}`)));
-    } catch (error) {
-      throw translated(error, "getattr");
-    }
-  });
-  return records.map(optionalAttr);
+  const records = await context.answers.ask("getattr", () =>
+    callScript(
+      context.client,
+      "getattrs",
+      inodes.map((ino) => `i${ino}`),
+      inodes.map(String),
+    ),
+  );
+  return list(records).map(optionalAttr);
 }
 
 export async function readlink(context: MetaContext, ino: Ino): Promise<Buffer> {
