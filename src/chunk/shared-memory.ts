@@ -29,6 +29,7 @@ export class SharedMemory {
   /** Nobody looks at it any more. */
   give(buffer: Uint8Array): void {
     const size = buffer.length;
+    if (size > this.#keepBytes) return;
     const others = this.#free.get(size) ?? [];
     this.#free.delete(size);
     this.#free.set(size, others);

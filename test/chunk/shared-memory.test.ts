@@ -17,6 +17,14 @@ test("what comes and goes all the time is used again, though buffers that nobody
   assert.ok(!large.includes(memory.take(4 * MIB)));
 });
 
+test("a buffer that there is no room for takes no other's", () => {
+  const memory = new SharedMemory(MIB);
+  const small = memory.take(64 << 10);
+  memory.give(small);
+  memory.give(memory.take(4 * MIB));
+  assert.equal(memory.take(64 << 10), small);
+});
+
 test("a buffer is as long as is wanted, and less than a third longer", () => {
   const memory = new SharedMemory(MIB);
   for (const length of [1, 4096, 4097, 5000, 100_000, 131_072, 131_073, 3 * MIB + 1]) {
