@@ -27,14 +27,14 @@ const FULL = {
   rounds: 5,
   storages: ["minio", "file"],
   scale: {
-    ...{ names: 2000, listed: 10_000, files: 150, largeBytes: GIB, writes: 2000, seconds: 3 },
+    ...{ names: 2000, listed: 10_000, files: 300, largeBytes: GIB, writes: 2000, seconds: 3 },
   },
 } as const;
 const QUICK = {
   rounds: 2,
   storages: ["minio"],
   scale: {
-    ...{ names: 400, listed: 2000, files: 40, largeBytes: GIB / 4, writes: 400, seconds: 1 },
+    ...{ names: 1000, listed: 2000, files: 150, largeBytes: GIB / 4, writes: 400, seconds: 1 },
   },
 } as const;
 

@@ -27,8 +27,11 @@ const IDLE_STEP_MS = 100;
 /** CPU seconds of a step in which nothing happens, heartbeats aside. */
 const IDLE_CPU = 0.02;
 const IDLE_WAIT_MS = 15_000;
-const WARM_FILES = 20;
-const WARM_BYTES = 1 << 20;
+/** Large ones and small ones, which clients store in different ways. */
+const WARM_FILES = [
+  { prefix: "large", count: 20, bytes: 1 << 20 },
+  { prefix: "small", count: 400, bytes: 128 << 10 },
+];
 /** The first round of a work, a part of it, does not count. */
 const WARM_UP = { round: 0, part: 4 };
 
@@ -59,9 +62,16 @@ async function warmUp(target: Target, pool: LoadPool, count: number): Promise<vo
   for (const kind of ["mkdir", "stat", "rmdir", "create", "chmod", "stat", "unlink"] as const) {
     await pool.run([{ ...task, kind }]);
   }
-  for (const kind of ["writeFiles", "readFiles"] as const) {
-    await pool.run([{ ...task, kind, count: WARM_FILES, bytes: WARM_BYTES }]);
-  }
+  await useFiles("writeFiles", pool, task.folder);
+  await useFiles("readFiles", pool, task.folder);
+}
+
+async function useFiles(
+  kind: "writeFiles" | "readFiles",
+  pool: LoadPool,
+  folder: string,
+): Promise<void> {
+  for (const files of WARM_FILES) await pool.run([{ ...files, folder, kind }]);
 }
 
 interface Counts {
@@ -137,11 +147,10 @@ class Runner {
       await forgetPages(folder);
       return;
     }
+    // What runs for the first time in a new process is not what is measured: it has fetched other files before.
+    await useFiles("writeFiles", this.#pool, await folderOf(target, "warm"));
     await target.remount();
-    // What runs for the first time in a new process is not what is measured.
-    const task = { folder: await folderOf(target, "warm"), prefix: "file", count: WARM_FILES };
-    await this.#pool.run([{ ...task, kind: "writeFiles", bytes: WARM_BYTES }]);
-    await this.#pool.run([{ ...task, kind: "readFiles", bytes: WARM_BYTES }]);
+    await useFiles("readFiles", this.#pool, await folderOf(target, "warm"));
   }
 
   async #counts(target: Target): Promise<Counts> {

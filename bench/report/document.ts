@@ -28,7 +28,7 @@ export function documentOf({ date, machine, rounds, quick, sections }: Results):
   const values: Readonly<Record<string, string>> = {
     date: date.slice(0, 10),
     args: quick ? '"--document --quick"' : "--document",
-    size: quick ? "a fifth of what a full run does, in " : "",
+    size: quick ? "less of each than a full run does, in " : "",
     rounds: String(rounds),
     machine: markdownTable([["", "this run"], ...Object.entries(machine)]),
     tables: sections.map(sectionText).join("\n"),

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import pLimit, { type LimitFunction } from "p-limit";
 import { log } from "../base/log.ts";
 import type { ByteRange } from "../object/storage.ts";
@@ -105,7 +106,7 @@ export class BlockStore {
     const partial = source.size < this.blockSize;
     if (local === undefined || (local.keepWritten === "partial" && !partial)) return upload;
     // Its bytes may go when this settles.
-    const [uploaded] = await Promise.allSettled([upload, this.#keep(key, source)]);
+    const [uploaded] = await Promise.allSettled([upload, this.#keepLater(key, source)]);
     if (uploaded.status === "rejected") throw uploaded.reason;
   }
 
@@ -246,6 +247,12 @@ export class BlockStore {
     const { done, path } = await local.blocks.run(job);
     if (path !== undefined) this.#quick.learn(key, { path, length, checked: true });
     return done;
+  }
+
+  /** Somebody waits for the upload, nobody for the copy on this machine: its request leaves first. */
+  async #keepLater(key: string, source: LocalSource): Promise<boolean> {
+    await setImmediate();
+    return this.#keep(key, source);
   }
 
   async #keep(key: string, source: LocalSource, wait = false): Promise<boolean> {

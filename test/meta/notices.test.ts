@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isTrash, ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import type { Notice } from "../../src/meta/meta.ts";
-import { decodeMessage, splitMessage } from "../../src/meta/redis/notice.ts";
+import { decodeMessage, isEcho, splitMessage } from "../../src/meta/redis/notice.ts";
 import { makeVolume, ROOT_CALLER, type OpenedMeta } from "../support/meta.ts";
 import { until } from "../support/process.ts";
 
@@ -45,6 +45,19 @@ test("a message is decoded note by note, those of a newer client passed over", (
     nameless: [],
   });
   assert.equal(splitMessage(Buffer.alloc(0)), undefined);
+});
+
+test("a session learns from its own messages of dropped locks, and of what happened in the trash", () => {
+  const message = (...notes: string[]): Buffer => {
+    return Buffer.from(["0000000000000007", ...notes].join(""), "hex");
+  };
+  const [entry, attr] = ["6500000000000000010161", "610000000000000005"];
+  const [unlocked, inTrash] = ["6c0000000000000005", "657fffffff100001230161"];
+  assert.equal(isEcho(message(entry, attr, entry), 7n), true);
+  assert.equal(isEcho(message(entry, attr), 8n), false);
+  assert.equal(isEcho(message(entry, unlocked), 7n), false);
+  assert.equal(isEcho(message(attr, entry, inTrash, attr), 7n), false);
+  assert.equal(isEcho(message(), 7n), true);
 });
 
 test("what one mount changes the other is told, and what it did itself only in the trash", async () => {

@@ -27,6 +27,23 @@ export function splitMessage(message: Buffer): { id: string; body: Buffer } | un
   return { id: message.toString("latin1", 0, blank), body: message.subarray(blank + 1) };
 }
 
+/** Inodes of the trash begin so, and no others. */
+const TRASH_HIGH = 0x7fffffff;
+const [ENTRY, UNLOCKED] = ["e", "l"].map((letter) => letter.charCodeAt(0));
+
+/** True for what a session announced itself and has nothing to learn from: no lock was dropped, nothing happened in the trash. */
+export function isEcho(body: Buffer, sid: bigint): boolean {
+  if (body.readBigUInt64BE(0) !== sid) return false;
+  for (let at = SID_BYTES; at + NOTE_BYTES <= body.length; at += NOTE_BYTES) {
+    const kind = body[at];
+    if (kind === UNLOCKED) return false;
+    if (kind !== ENTRY) continue;
+    if (body.readUInt32BE(at + 1) === TRASH_HIGH) return false;
+    at += 1 + body.readUInt8(at + NOTE_BYTES);
+  }
+  return true;
+}
+
 /** Unknown letters, of a newer client, are passed over: they are as long as those known. */
 export function decodeMessage(body: Buffer): Message {
   const attrs: Ino[] = [];

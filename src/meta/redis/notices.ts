@@ -4,7 +4,7 @@ import { isTrash } from "../limits.ts";
 import type { Notice, Trust } from "../meta.ts";
 import type { Ino } from "../types.ts";
 import type { Maybe } from "../../base/maybe.ts";
-import { compareIds, decodeMessage, splitMessage, type Message } from "./notice.ts";
+import { compareIds, decodeMessage, isEcho, splitMessage, type Message } from "./notice.ts";
 import { firstNotice, newestNotice, readNotices } from "./notice-stream.ts";
 import { Unexplained, watched, type Neighbours } from "./unexplained.ts";
 
@@ -281,9 +281,13 @@ export class Notices {
     if (this.#subscribed) this.#last = parts.id;
     else this.#overheard = parts.id;
     this.counts.received++;
-    const message = decodeMessage(parts.body);
-    this.#unexplained.explain(message);
-    this.#announced(message);
+    if (!this.#unexplained.needed && isEcho(parts.body, this.#options.sid)) {
+      this.counts.own++;
+    } else {
+      const message = decodeMessage(parts.body);
+      this.#unexplained.explain(message);
+      this.#announced(message);
+    }
     if (this.#waiting.length > 0) this.#wake();
   }
 

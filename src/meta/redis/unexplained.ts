@@ -41,16 +41,17 @@ export interface KeyChanges {
 export class Unexplained {
   /** By the beginning that the server tells them with; the rest of the key, up to an underscore. */
   readonly #explained = new Map<string, Set<string>>();
-  readonly #needed: boolean;
+  /** False where the server tells nothing that a notice could explain. */
+  readonly needed: boolean;
 
   /** `beginnings`: of the names that the server tells. */
   constructor(beginnings: readonly string[]) {
-    this.#needed = beginnings.includes("i");
+    this.needed = beginnings.includes("i");
   }
 
   /** What a notice told of, our own too. */
   explain({ notice, made }: Message): void {
-    if (!this.#needed) return;
+    if (!this.needed) return;
     for (const ino of notice.attrs) this.#add("i", ino);
     for (const ino of made) this.#add("i", ino);
     for (const ino of notice.data) {
