@@ -23,8 +23,8 @@ export class KnownData {
     const version = versionOf(attr);
     const before = this.#versions.get(ino);
     if (before === version) return false;
-    // Nobody knows of which data the pages are: they go with the next open.
-    if (before === undefined && this.#inherited()) return false;
+    // There are no pages, or nobody knows of which data they are: those go with the next open.
+    if (before === undefined && (!this.#isOpen(ino) || this.#inherited())) return false;
     this.#versions.set(ino, version);
     return before !== undefined;
   }
