@@ -1,3 +1,4 @@
+import { isTrash } from "../limits.ts";
 import type { Notice } from "../meta.ts";
 import type { Ino } from "../types.ts";
 
@@ -27,8 +28,6 @@ export function splitMessage(message: Buffer): { id: string; body: Buffer } | un
   return { id: message.toString("latin1", 0, blank), body: message.subarray(blank + 1) };
 }
 
-/** Inodes of the trash begin so, and no others. */
-const TRASH_HIGH = 0x7fffffff;
 const [ENTRY, UNLOCKED] = ["e", "l"].map((letter) => letter.charCodeAt(0));
 
 /** True for what a session announced itself and has nothing to learn from: no lock was dropped, nothing happened in the trash. */
@@ -38,7 +37,7 @@ export function isEcho(body: Buffer, sid: bigint): boolean {
     const kind = body[at];
     if (kind === UNLOCKED) return false;
     if (kind !== ENTRY) continue;
-    if (body.readUInt32BE(at + 1) === TRASH_HIGH) return false;
+    if (isTrash(body.readBigUInt64BE(at + 1))) return false;
     at += 1 + body.readUInt8(at + NOTE_BYTES);
   }
   return true;

@@ -13,7 +13,7 @@ if is_trash(parent_of(dir)) then return fail('ENOENT', 'link') end
 if has_flag(dir, IMMUTABLE) or type_of(attr) == DIRECTORY or locked_by_flags(attr) then
     return fail('EPERM', 'link')
 end
--- A file that this session keeps without a name may get one: whether it is one of O_TMPFILE the kernel knows.
+-- A file that its session keeps without a name may get one: whether it is one of O_TMPFILE the kernel knows.
 local nameless = u32(attr, NLINK) == 0
 if nameless and call('SISMEMBER', KEYS[7], ino) == 0 then return fail('ENOENT', 'link') end
 if u32(attr, NLINK) >= 4294967294 then return fail('EMLINK', 'link') end

@@ -1,5 +1,5 @@
 -- What the scripts share that change locks. Stands behind prelude.lua.
---   KEYS  3 hash of owners, 4 locked<sid>: the hashes this session holds locks in, 5 waiters
+--   KEYS  3 hash of owners, 4 locked<sid>: the hashes its session holds locks in, 5 waiters
 --   ARGV  9 inode, 10 owner
 
 -- Puts the owner's locks in place of those it had; nil for none. Whoever waits for a lock of the inode, wherever he is, is

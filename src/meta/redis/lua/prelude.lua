@@ -153,7 +153,7 @@ local function announce()
     redis.pcall('PUBLISH', ARGV[7], id .. ' ' .. text)
 end
 
--- True when another process or connection has taken this session over: nothing may be changed then.
+-- True when another process or connection has taken the session over: nothing may be changed then.
 local function fenced()
     return SID ~= '0' and call('HGET', KEYS[1], 'gen') ~= ARGV[1]
 end

@@ -1,5 +1,5 @@
 -- uses prelude
--- Keeps inodes for this session, which has them open, where somebody else removed their last name.
+-- Keeps inodes for a session that has them open, where somebody else removed their last name.
 --   KEYS  session<sid>      ARGV  inodes
 --   reply how many are kept       errors ESTALE
 if fenced() then return fail('ESTALE', 'sustain') end

@@ -1,5 +1,5 @@
 -- uses prelude acl inode
--- Makes a file without a name, kept for this session until its last close or until it gets a name.
+-- Makes a file without a name, kept for its session until its last close or until it gets a name.
 --   KEYS  i<parent>, i<new>, session<sid>
 --   ARGV  parent, new inode, mode, umask, uid, gid, most bytes, most inodes (0: no limit)
 --   reply {attr, inode}      errors ENOENT ENOTDIR EPERM ENOSPC ESTALE

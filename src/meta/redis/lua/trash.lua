@@ -32,7 +32,7 @@ end
 -- Somebody else may have it open: an inode without a name is kept for a grace by the session that removed it.
 local GRACE = string.find(ARGV[8], 'g', 1, true) ~= nil
 
--- Takes one name's link from an inode. `to_trash`: hour's name, or '' to delete. `open`: held open by this session.
+-- Takes one name's link from an inode. `to_trash`: hour's name, or '' to delete. `open`: held open by the session that removes it.
 -- Answers the attributes that are left, the length of data to delete or -1, and 1 where the inode is gone.
 local function drop_link(parent, name, ino, attr, to_trash, open)
     local single = parent_of(attr) ~= '0'
