@@ -22,6 +22,7 @@ import { allowsNonempty, checksItself, kernelOptions, wantsWritebackCache } from
 import { preferProcess } from "./prefer-process.ts";
 import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
 import { holdsUnstored, makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
+import { Standby } from "./standby.ts";
 
 /**
  * Opens the device, mounts, answers INIT and keeps the descriptor; starts the serving process and, when that dies, another
@@ -55,6 +56,7 @@ export class Supervisor {
   #negotiated: Negotiated | undefined;
   #volume: OpenedMessage | undefined;
   #control: Server | undefined;
+  readonly #standby = new Standby();
   #serving = false;
   #servingSince = Infinity;
   /** Undefined while a process serves. */
@@ -110,6 +112,7 @@ export class Supervisor {
     this.#negotiated = negotiated;
     this.#look(ServerHandle.parent(serverPid));
     this.#serving = true;
+    this.#standby.keep(this.#device, this.#program);
     this.#control = await listenControl(config.mountpoint, (request) => this.#answer(request));
     log.warn({ mountpoint: config.mountpoint }, "the supervisor died, another one goes on");
   }
@@ -197,6 +200,7 @@ export class Supervisor {
         this.#serving = true;
         this.#servingSince = Date.now();
         this.#unservedSince = undefined;
+        if (this.#restarts > 0) this.#standby.keep(this.#device, this.#program);
       },
       () => undefined,
     );
@@ -234,7 +238,7 @@ export class Supervisor {
     const pauseMs = again <= 0 ? 0 : Math.min(50 * 2 ** again, PAUSE_MAX_MS);
     log.error({ how, pauseMs }, "the serving process died, starting another one");
     setTimeout(() => {
-      this.#succeed(ServerHandle.start(this.#device, this.#program));
+      this.#succeed(this.#standby.take(this.#device, this.#program));
     }, pauseMs);
   }
 
@@ -283,6 +287,7 @@ export class Supervisor {
 
   async #cleanUp(): Promise<void> {
     const { mountpoint } = this.#config;
+    this.#standby.drop();
     this.#control?.close();
     await removeSharedFolder(mountFolder(mountpoint));
     forgetControl(mountpoint);

@@ -52,8 +52,8 @@ before(async () => {
   going.defer(() => minio[Symbol.asyncDispose]());
   going.defer(() => redis[Symbol.asyncDispose]());
   restart = {
-    serving: () => killMount("serve.ts"),
-    supervisor: () => killMount("supervise.ts"),
+    serving: async () => killOne(await serving(await mountProcesses("serve.ts"))),
+    supervisor: async () => killOne(await mountProcesses("supervise.ts")),
     async driver() {
       await driver.program().stop("SIGKILL");
       await driver.start();
@@ -79,8 +79,22 @@ after(() => going.disposeAsync());
 
 let restart: Record<string, () => Promise<void>>;
 
-async function killMount(program: string): Promise<void> {
-  const pids = await engine.processes(`${process.execPath} ${MOUNTS}/${program}`);
+function mountProcesses(program: string): Promise<number[]> {
+  return engine.processes(`${process.execPath} ${MOUNTS}/${program}`);
+}
+
+/** Not those that only wait to succeed one. */
+async function serving(pids: readonly number[]): Promise<number[]> {
+  const test = `readlink /proc/$pid/fd/* | grep -q /last-notice && echo $pid`;
+  const found = await engine.namespace.run(
+    "sh",
+    "-c",
+    `for pid in ${pids.join(" ")}; do ${test}; done; true`,
+  );
+  return found.trim().split("\n").map(Number);
+}
+
+async function killOne(pids: readonly number[]): Promise<void> {
   await engine.kill([pids[random.below(pids.length)] ?? 0]);
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { appendFile, open, readdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -30,6 +30,11 @@ async function written(path: string): Promise<void> {
   const size = async (): Promise<number> => (existsSync(path) ? (await stat(path)).size : 0);
   const before = await size();
   await until("the writer goes on", async () => (await size()) > before);
+}
+
+function children(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+  return text.trim().split(" ").map(Number);
 }
 
 interface Configuration {
@@ -95,6 +100,23 @@ for (const configuration of CONFIGURATIONS) {
     t.diagnostic(stdout.replaceAll(/\s+/g, " "));
   });
 }
+
+test("a mount whose serving process died keeps a successor ready, the next death makes it serve", async () => {
+  await using volume = await formatTestVolume();
+  const mount = await mountVolume(volume);
+  const where = { path: mount.path, folder: volume.folder };
+  const { supervisorPid, serverPid: first } = await askTestMount(where);
+  assert.deepEqual(children(supervisorPid), [first]);
+  const { serverPid: second } = await kill(where, "serverPid");
+  await until("one that waits", () => children(supervisorPid).length === 2);
+  const waiting = children(supervisorPid).find((pid) => pid !== second);
+  assert.equal((await kill(where, "serverPid")).serverPid, waiting);
+  await writeFile(join(mount.path, "after"), "after");
+  await until("another one that waits", () => children(supervisorPid).length === 2);
+  const last = children(supervisorPid);
+  await mount.unmount();
+  await until("the end of both", () => last.every((pid) => !existsSync(`/proc/${pid}`)));
+});
 
 test("supervisor and serving process die in turn, the mount goes on", async () => {
   await using volume = await formatTestVolume();
