@@ -57,6 +57,9 @@ export async function copyProduct(
 }
 
 /** @param place in whose namespace it runs; else in one of its own */
+/** As its unit and its plugin start it. */
+const YOUNG_OBJECTS = "--max-semi-space-size=2";
+
 export async function startDriver(
   env: NodeJS.ProcessEnv = {},
   place?: { readonly namespace: TestNamespace },
@@ -68,7 +71,9 @@ export async function startDriver(
   let program: ProgramInside | undefined;
   const start = async (product = PROJECT): Promise<void> => {
     const main = join(product, "src/driver/main.ts");
-    program = namespace.start(process.execPath, [main], { JUICEFS_STATE: state, ...env });
+    program = namespace.start(process.execPath, [YOUNG_OBJECTS, main], {
+      ...{ JUICEFS_STATE: state, ...env },
+    });
     await until("the driver", () => {
       if (program?.child.exitCode !== null) throw new Error(`It ended: ${program?.output()}`);
       return program.output().includes('"listening"');
