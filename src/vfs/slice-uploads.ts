@@ -30,6 +30,7 @@ export interface UploadParts {
 const SMALL_PART = 4;
 const PACKS_AT_ONCE = 2;
 const PACK_SLICES_MAX = 500;
+const GATHER_TURNS_MAX = 32;
 /** What nobody waits for is stored so long after it came, in milliseconds. */
 const LINGER_MS = 500;
 
@@ -46,6 +47,7 @@ export class SliceUploads {
   #smallBytes = 0;
   #oldest = 0;
   #hurry = false;
+  #gathering = false;
   #packs = 0;
 
   constructor(parts: UploadParts) {
@@ -96,8 +98,22 @@ export class SliceUploads {
   hurry(): void {
     if (this.#small.length === 0) return;
     this.#hurry = true;
-    // What is asked for in the same turn of the event loop travels together.
-    queueMicrotask(() => {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    setImmediate(() => {
+      this.#gather(0);
+    });
+  }
+
+  /** A turn of the event loop takes one request from the kernel: while each brings something, it travels along. */
+  #gather(turns: number): void {
+    const before = this.#small.length;
+    setImmediate(() => {
+      if (this.#small.length > before && turns < GATHER_TURNS_MAX) {
+        this.#gather(turns + 1);
+        return;
+      }
+      this.#gathering = false;
       this.#sendPacks();
     });
   }
