@@ -1,5 +1,6 @@
 import type { Maybe } from "../base/maybe.ts";
 import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
+import type { DirBatch } from "../meta/meta.ts";
 import type { DirEntry, Ino } from "../meta/types.ts";
 import { attrOf } from "./attr-of.ts";
 import type { KnownEntry, ListedEntry, ReadFrom } from "./file-system.ts";
@@ -25,8 +26,28 @@ interface Batch {
   readonly cursor: string;
   readonly entries: readonly Listed[];
   readonly next: string;
-  /** When it was asked for. */
-  readonly asked: { readonly mark: number; readonly at: number; readonly ownChanges: number };
+  readonly asked: Asked;
+}
+
+/** When a batch was asked for. */
+interface Asked {
+  readonly mark: number;
+  readonly at: number;
+  readonly ownChanges: number;
+}
+
+/** A batch that is on its way. */
+interface Asking {
+  readonly cursor: string;
+  readonly plus: boolean;
+  readonly asked: Asked;
+  readonly reply: Promise<DirBatch>;
+}
+
+/** Where a batch begins: the number of its first entry and the server's cursor. */
+interface Start {
+  readonly first: number;
+  readonly cursor: string;
 }
 
 /** Where entries are read from, and how they are handed out. */
@@ -36,7 +57,7 @@ interface Reading extends ReadFrom {
 
 /** `.` and `..` have the numbers 0 and 1. */
 const DOTS = 2;
-const FIRST = { first: DOTS, cursor: "0" };
+const FIRST: Start = { first: DOTS, cursor: "0" };
 /**
  * An offset is a number; in a listing from memory above it stands which one it counts in, and it is behind those when it is
  * larger than any such listing. Programs of 32 bits take 31.
@@ -57,7 +78,8 @@ function endOf(batch: Batch): number {
 
 /**
  * An open directory. Where all its names are known they are read from memory; else entries are asked for in batches of which
- * one is held, where each began is remembered, and names that a rehash of the server brings twice are told once.
+ * one is held while the next one is on its way, where each began is remembered, and names that a rehash of the server brings
+ * twice are told once.
  */
 export class DirStream {
   readonly #parts: VfsParts;
@@ -67,11 +89,11 @@ export class DirStream {
   #listed = 0;
   /** So many of its names were looked at for missing attributes. */
   #aheadUntil = 0;
-  /** Where batches begin: number of the first entry and cursor. */
-  #starts: { first: number; cursor: string }[] = [FIRST];
+  #starts: Start[] = [FIRST];
   /** The number each name was told with. */
   readonly #told = new ToldNames();
   #batch: Batch | undefined;
+  #next: Asking | undefined;
   /** What the batches brought so far; undefined when not all of it could be kept. */
   #collected: { directory: DirectoryRecord; changes: number; names: NameRecord[] } | undefined;
   #parent: Ino | undefined;
@@ -114,6 +136,7 @@ export class DirStream {
     this.#starts = [FIRST];
     this.#told.clear();
     this.#batch = undefined;
+    this.#next = undefined;
     this.#collected = undefined;
   }
 
@@ -211,20 +234,28 @@ export class DirStream {
     let start = this.#starts.findLast(({ first }) => first <= at) ?? FIRST;
     for (;;) {
       const batch = await this.#load(start, plus);
+      if (batch.next !== "0") this.#noteStart({ first: endOf(batch), cursor: batch.next });
       if (at < endOf(batch)) return batch;
       if (batch.next === "0") return undefined;
       start = { first: endOf(batch), cursor: batch.next };
-      if ((this.#starts.at(-1)?.first ?? 0) < start.first) this.#starts.push(start);
     }
   }
 
-  async #load(start: { first: number; cursor: string }, plus: boolean): Promise<Batch> {
-    const { known, meta } = this.#parts;
+  #noteStart(start: Start): void {
+    if ((this.#starts.at(-1)?.first ?? 0) < start.first) this.#starts.push(start);
+  }
+
+  async #load(start: Start, plus: boolean): Promise<Batch> {
+    const { known } = this.#parts;
     const directory = known.names.directory(this.#ino);
     if (start.cursor === "0")
       this.#collected = { directory, changes: directory.changes, names: [] };
-    const asked = { mark: known.mark(), at: performance.now(), ownChanges: meta.ownChanges };
-    const { entries, cursor } = await meta.readdir(this.#ino, start.cursor, plus);
+    const next = this.#next;
+    const isNext = next?.cursor === start.cursor && (next.plus || !plus);
+    const { asked, reply } = isNext ? next : this.#ask(start.cursor, plus);
+    const { entries, cursor } = await reply;
+    // The server looks for it while the entries of this one are told.
+    this.#next = cursor === "0" ? undefined : this.#ask(cursor, plus);
     const fresh = this.#withoutRepeated(start.first, entries, cursor === "0");
     const listed = fresh.map((entry) => {
       const record = this.#learn(directory, entry, asked.mark);
@@ -233,6 +264,15 @@ export class DirStream {
     this.#collect(directory, listed, cursor === "0");
     this.#batch = { ...start, entries: listed, next: cursor, asked };
     return this.#batch;
+  }
+
+  #ask(cursor: string, plus: boolean): Asking {
+    const { known, meta } = this.#parts;
+    const asked = { mark: known.mark(), at: performance.now(), ownChanges: meta.ownChanges };
+    const reply = meta.readdir(this.#ino, cursor, plus);
+    // Whoever reads on learns of a failure.
+    reply.catch(() => undefined);
+    return { cursor, plus, asked, reply };
   }
 
   /** A directory that came in one batch repeats nothing. */

@@ -86,10 +86,7 @@ export class NameRecords {
     const known = directory.names.get(name);
     if (known !== undefined) return known;
     if (!this.#room(directory)) return undefined;
-    const record: NameRecord = {
-      ...{ directory, name, ino: 0n, type: 0, mark: 0, at: 0, round: -1 },
-      ...{ kernelUntil: 0, listedAt: -1 },
-    };
+    const record = newRecord(directory, name);
     directory.names.set(name, record);
     this.#count++;
     return record;
@@ -130,6 +127,7 @@ export class NameRecords {
 
   /** @returns false when the kernel may hold something of the least recently used one */
   #evict(wanted: DirectoryRecord | undefined, now: number): boolean {
+    if (this.#count + this.#directories.size < this.#max) return true;
     for (const directory of this.#directories.values()) {
       if (this.#count + this.#directories.size < this.#max) return true;
       if (directory === wanted || directory.kernelUntil > now) return false;
@@ -153,6 +151,12 @@ export class NameRecords {
     }
     return directory.names.size < DIRECTORY_MAX;
   }
+}
+
+/** Many a listing makes: without the copies that literals in literals are. */
+function newRecord(directory: DirectoryRecord, name: string): NameRecord {
+  // prettier-ignore
+  return { directory, name, ino: 0n, type: 0, mark: 0, at: 0, round: -1, kernelUntil: 0, listedAt: -1 };
 }
 
 const GENERATIONS = 8191;

@@ -7,11 +7,13 @@
 const FIELDS = 4;
 const SMALLEST = 1 << 12;
 
-type Hashes = readonly [number, number, number];
-
 export class ToldNames {
   #slots = new Uint32Array(SMALLEST * FIELDS);
   #count = 0;
+  /** Of the name at hand, of 32 bits each, which have nothing to do with each other. */
+  #first = 0;
+  #second = 0;
+  #third = 0;
 
   /**
    * Notes that a name is told with `number`, 1 or more, unless it was told before.
@@ -19,11 +21,11 @@ export class ToldNames {
    * @returns the number that it was told with
    */
   tell(name: Uint8Array, number: number): number {
-    const hashes = hashesOf(name);
-    const slot = this.#find(hashes);
+    this.#hash(name);
+    const slot = this.#find();
     const before = this.#slots[slot + 3] ?? 0;
     if (before !== 0) return before;
-    this.#slots.set([...hashes, number], slot);
+    this.#put(slot, number);
     this.#count++;
     if (this.#count * 4 > (this.#slots.length / FIELDS) * 3) this.#grow();
     return number;
@@ -36,39 +38,54 @@ export class ToldNames {
   }
 
   /** Where the name stands, or the free slot that it is to be put in. */
-  #find([first, second, third]: Hashes): number {
+  #find(): number {
     const slots = this.#slots;
     const mask = slots.length / FIELDS - 1;
-    for (let at = first & mask; ; at = (at + 1) & mask) {
+    for (let at = this.#first & mask; ; at = (at + 1) & mask) {
       const slot = at * FIELDS;
       if (slots[slot + 3] === 0) return slot;
-      const same = slots[slot] === first && slots[slot + 1] === second && slots[slot + 2] === third;
+      const same =
+        slots[slot] === this.#first &&
+        slots[slot + 1] === this.#second &&
+        slots[slot + 2] === this.#third;
       if (same) return slot;
     }
+  }
+
+  #put(slot: number, number: number): void {
+    const slots = this.#slots;
+    slots[slot] = this.#first;
+    slots[slot + 1] = this.#second;
+    slots[slot + 2] = this.#third;
+    slots[slot + 3] = number;
   }
 
   #grow(): void {
     const before = this.#slots;
     this.#slots = new Uint32Array(before.length * 2);
     for (let slot = 0; slot < before.length; slot += FIELDS) {
-      const [first = 0, second = 0, third = 0, number = 0] = before.subarray(slot, slot + FIELDS);
+      const number = before[slot + 3] ?? 0;
       if (number === 0) continue;
-      this.#slots.set([first, second, third, number], this.#find([first, second, third]));
+      this.#first = before[slot] ?? 0;
+      this.#second = before[slot + 1] ?? 0;
+      this.#third = before[slot + 2] ?? 0;
+      this.#put(this.#find(), number);
     }
   }
-}
 
-/** Of 32 bits each, which have nothing to do with each other. */
-function hashesOf(name: Uint8Array): Hashes {
-  let first = 0x811c_9dc5;
-  let second = 0x2545_f491;
-  let third = 0x9e37_79b1;
-  for (const byte of name) {
-    first = Math.imul(first ^ byte, 0x0100_0193);
-    second = Math.imul((second + byte) ^ (second >>> 15), 0x85eb_ca6b);
-    third = Math.imul((third ^ (third >>> 13)) + byte, 0xc2b2_ae35);
+  #hash(name: Uint8Array): void {
+    let first = 0x811c_9dc5;
+    let second = 0x2545_f491;
+    let third = 0x9e37_79b1;
+    for (const byte of name) {
+      first = Math.imul(first ^ byte, 0x0100_0193);
+      second = Math.imul((second + byte) ^ (second >>> 15), 0x85eb_ca6b);
+      third = Math.imul((third ^ (third >>> 13)) + byte, 0xc2b2_ae35);
+    }
+    this.#first = mixed(first);
+    this.#second = mixed(second);
+    this.#third = mixed(third);
   }
-  return [mixed(first), mixed(second), mixed(third)];
 }
 
 function mixed(hash: number): number {

@@ -64,6 +64,9 @@ test("ls -l of a directory larger than what is kept asks for batches, not for na
   };
   const asked = await trips.during(list);
   process.stdout.write(`# ${asked.length} round trips\n`);
+  const batches = asked.filter((command) => / 1 d\d+ \d+ \d+ [01]$/.test(command));
+  assert.ok(batches.length > 1 && batches.length <= 1 + count / BATCH, `${batches.length} batches`);
+  assert.equal(new Set(batches).size, batches.length, "each is asked for once");
   // Some more: a name may have been looked at too late on a slow machine.
   assert.ok(asked.length < (4 * count) / BATCH + MORE / 4, `${asked.length} round trips`);
 
