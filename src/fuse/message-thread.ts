@@ -1,6 +1,5 @@
 import { Worker } from "node:worker_threads";
 import type { PendingToken } from "../base/pending.ts";
-import { BEGIN_MS } from "../base/worker-thread.ts";
 
 const PROGRAM = new URL("notify-thread.ts", import.meta.url);
 
@@ -24,13 +23,13 @@ export class MessageThread {
   readonly #underWay = new Map<number, PendingToken[]>();
   #last = 0;
 
-  /** `written`: called with the tokens of messages when they were written. */
-  constructor(fd: number, written: (tokens: readonly PendingToken[]) => void) {
+  /** `written`: called with the tokens of messages when they were written. `beginMs`: it begins then, or with the first message. */
+  constructor(fd: number, beginMs: number, written: (tokens: readonly PendingToken[]) => void) {
     this.#fd = fd;
     this.#written = written;
     this.#begin = setTimeout(() => {
       this.#worker ??= this.#start();
-    }, BEGIN_MS).unref();
+    }, beginMs).unref();
   }
 
   /** Messages of one turn of the event loop travel together. */

@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Maybe } from "../base/maybe.ts";
-import { Pending } from "../base/pending.ts";
+import { Pending, type PendingToken } from "../base/pending.ts";
 import {
   FUSE_EXPIRE_ONLY,
   FUSE_NOTIFY_INVAL_ENTRY,
@@ -17,6 +18,8 @@ import type { UnderWay } from "./under-way.ts";
  * held back while the answer that they would wait for is due from here.
  */
 export class KernelNotifier {
+  /** The nodes whose locks messages may wait for, by what is pending. */
+  readonly #nodes = new Map<PendingToken, bigint>();
   readonly #fd: number;
   readonly #expireOnly: boolean;
   readonly #underWay: UnderWay;
@@ -24,13 +27,14 @@ export class KernelNotifier {
   readonly #entries: MessageThread;
   readonly #pages: MessageThread;
 
-  constructor(fd: number, options: { expireOnly: boolean; underWay: UnderWay }) {
+  /** `beginMs`: when its threads begin, where there is nothing for them to do before. */
+  constructor(fd: number, options: { expireOnly: boolean; underWay: UnderWay; beginMs: number }) {
     this.#fd = fd;
     this.#expireOnly = options.expireOnly;
     this.#underWay = options.underWay;
     const thread = (): MessageThread =>
-      new MessageThread(fd, (tokens) => {
-        for (const token of tokens) this.#pending.end(token);
+      new MessageThread(fd, options.beginMs, (tokens) => {
+        for (const token of tokens) this.#end(token);
       });
     this.#entries = thread();
     this.#pages = thread();
@@ -55,9 +59,9 @@ export class KernelNotifier {
   /** Drops the pages of a file or of a directory's listing; those being read when they were read. */
   dropPages(nodeid: bigint): void {
     const drop = (from: number, length: number): void => {
-      this.#pages.post([invalInode(nodeid, BigInt(from), BigInt(length))], this.#pending.begin());
+      this.#pages.post([invalInode(nodeid, BigInt(from), BigInt(length))], this.#begin(nodeid));
     };
-    const whole = this.#pending.begin();
+    const whole = this.#begin(nodeid);
     const busy = this.#underWay.busyPages(nodeid, ({ from, to }) => {
       drop(from, to - from);
     });
@@ -68,7 +72,7 @@ export class KernelNotifier {
     }
     // Without a length: to the end.
     drop(at, 0);
-    this.#pending.end(whole);
+    this.#end(whole);
   }
 
   /**
@@ -88,17 +92,47 @@ export class KernelNotifier {
     });
   }
 
+  /**
+   * Whether the kernel is still to be told of something that an answer about a node may already tell: who saw that is not to be
+   * shown what was before, so the answer waits (`told`). Not where a message may wait for a lock of the node itself, which is held
+   * until there is an answer.
+   */
+  isBehind(nodeid: bigint): boolean {
+    if (this.#pending.size === 0) return false;
+    for (const busy of this.#nodes.values()) if (busy === nodeid) return false;
+    return true;
+  }
+
+  /** Settles when every message so far was written, or soon: one may wait for a lock that is held for an answer elsewhere. */
+  async told(): Promise<void> {
+    await Promise.race([this.settled(), sleep(TOLD_MAX_MS, undefined, { ref: false })]);
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#entries.close(), this.#pages.close()]);
   }
 
-  #inDirectory(directory: bigint, messages: readonly Buffer[]): void {
+  #begin(nodeid: bigint): PendingToken {
     const token = this.#pending.begin();
+    this.#nodes.set(token, nodeid);
+    return token;
+  }
+
+  #end(token: PendingToken): void {
+    this.#nodes.delete(token);
+    this.#pending.end(token);
+  }
+
+  #inDirectory(directory: bigint, messages: readonly Buffer[]): void {
+    const token = this.#begin(directory);
     this.#underWay.whenDirectoryFree(directory, () => {
       this.#entries.post(messages, token);
     });
   }
 }
+
+/** A thread that only begins needs a third of it. */
+const TOLD_MAX_MS = 300;
 
 /** No directory has it: such a message waits for the lock and does nothing. */
 const NO_NAME = Buffer.from("/");

@@ -5,6 +5,7 @@ import { IN_HEADER_BYTES, Opcode } from "./abi.ts";
 import { readRequests, writeReply, type DeviceDescriptors } from "./channel.ts";
 import { Dispatcher, type Reply } from "./dispatch.ts";
 import { encodeError, encodeWritten } from "./encode.ts";
+import type { KernelNotifier } from "./notify.ts";
 import type { Operations } from "./operations.ts";
 import type { Polling } from "./polling.ts";
 import type { LeftRequest, RequestJournal } from "./request-journal.ts";
@@ -12,6 +13,12 @@ import type { UnderWay } from "./under-way.ts";
 
 /** Nobody answers these. */
 const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
+/** These tell what there is, and wait until the kernel was told of what was heard before. */
+const READING = new Set<number>([
+  ...[Opcode.LOOKUP, Opcode.GETATTR, Opcode.OPEN, Opcode.OPENDIR, Opcode.READ, Opcode.READLINK],
+  ...[Opcode.READDIR, Opcode.READDIRPLUS, Opcode.GETXATTR, Opcode.LISTXATTR],
+]);
+const NODE_AT = 16;
 /** A request that was read and could not be noted any more has a number near those that were. Numbers are even. */
 const NUMBERS_BEFORE = 4096n;
 const NUMBERS_BEHIND = 256n;
@@ -21,6 +28,7 @@ export interface SessionParts {
   /** For a kernel that does not send again what a process left unanswered. */
   readonly journal?: RequestJournal | undefined;
   readonly polling?: Polling | undefined;
+  readonly notifier?: Pick<KernelNotifier, "isBehind" | "told"> | undefined;
 }
 
 /**
@@ -34,19 +42,21 @@ export class FuseSession {
   readonly #leaving = new AbortController();
   readonly #underWay: UnderWay;
   readonly #polling: Polling | undefined;
+  readonly #notifier: SessionParts["notifier"];
   #unanswered = 0;
   #idle = Promise.withResolvers<void>();
 
   constructor(
     device: DeviceDescriptors,
     fs: Operations,
-    { underWay, journal, polling }: SessionParts,
+    { underWay, journal, polling, notifier }: SessionParts,
   ) {
     this.#device = device;
     this.#dispatcher = new Dispatcher(fs);
     this.#underWay = underWay;
     this.#journal = journal;
     this.#polling = polling;
+    this.#notifier = notifier;
   }
 
   /** Serves until the file system is unmounted and everything is answered. */
@@ -101,23 +111,41 @@ export class FuseSession {
       this.#answerLater(reply, request, slot);
       this.#polling?.awaitAnswer();
     } else if (reply !== undefined) {
-      this.#answer(reply, request, slot);
+      if (this.#isHeld(request)) this.#answerLater(Promise.resolve(reply), request, slot);
+      else this.#answer(reply, request, slot);
       this.#polling?.awaitNext();
     }
   }
 
+  #isHeld(head: Buffer): boolean {
+    if (this.#notifier?.isBehind(head.readBigUInt64LE(NODE_AT)) !== true) return false;
+    return READING.has(head.readUInt32LE(4));
+  }
+
   #answerLater(reply: Promise<Reply>, request: Buffer, slot: number | undefined): void {
     // The request's own bytes are gone by then.
-    const head = Buffer.from(request.subarray(0, 16));
+    const head = Buffer.from(request.subarray(0, NODE_AT + 8));
     const task = this.#underWay.begin(request);
     this.#unanswered++;
-    void reply.then((answer) => {
+    const give = (answer: Reply): void => {
       if (answer !== undefined) this.#answer(answer, head, slot);
       this.#polling?.awaitNext();
       if (task !== undefined) this.#underWay.end(task);
       if (--this.#unanswered > 0) return;
       this.#idle.resolve();
       this.#idle = Promise.withResolvers();
+    };
+    void reply.then((answer) => {
+      if (answer !== undefined && this.#isHeld(head)) this.#hold(answer, give);
+      else give(answer);
+    });
+  }
+
+  #hold(reply: Exclude<Reply, undefined>, give: (reply: Reply) => void): void {
+    // Data is lent for this turn of the event loop.
+    const kept = Buffer.isBuffer(reply) ? reply : [Buffer.concat(reply)];
+    void this.#notifier?.told().then(() => {
+      give(kept);
     });
   }
 

@@ -4,13 +4,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { keepCompiled } from "../base/compile-cache.ts";
 import { log } from "../base/log.ts";
 import { RunQueue } from "../base/run-queue.ts";
+import { BEGIN_MS } from "../base/worker-thread.ts";
 import { has, type Negotiated } from "../fuse/init.ts";
 import { askAgain, KernelNotifier } from "../fuse/notify.ts";
 import { REFUSING } from "../fuse/refusal.ts";
 import type { Operations } from "../fuse/operations.ts";
 import { RequestJournal } from "../fuse/request-journal.ts";
 import { Polling } from "../fuse/polling.ts";
-import { FuseSession } from "../fuse/session.ts";
+import { FuseSession, type SessionParts } from "../fuse/session.ts";
 import { UnderWay } from "../fuse/under-way.ts";
 import { openVolume, type OpenedVolume, type Predecessor } from "../volume/open.ts";
 import { operationsOf } from "./adapter.ts";
@@ -173,11 +174,14 @@ class Server {
     const notifier = new KernelNotifier(DEVICE.replies, {
       expireOnly: has(negotiated, "HAS_EXPIRE_ONLY"),
       underWay,
+      // A successor answers first what waits for it.
+      beginMs: successor ? BEGIN_MS : 0,
     });
     volume.setKernel(kernelCaches(notifier));
     this.#keepLastNotice(volume);
     this.#tellState(volume);
-    const served = this.#begin(operationsOf(volume.vfs), negotiated, { underWay, successor });
+    const parts = { underWay, notifier };
+    const served = this.#begin(operationsOf(volume.vfs), negotiated, { ...parts, successor });
     this.#tell({ kind: "serving" });
     if (!successor) void warn(volume);
     await served;
@@ -195,13 +199,13 @@ class Server {
   #begin(
     fs: Operations,
     negotiated: Negotiated,
-    { underWay, successor }: { underWay: UnderWay; successor: boolean },
+    { successor, ...parts }: Pick<SessionParts, "underWay" | "notifier"> & { successor: boolean },
   ): Promise<void> {
     const resends = has(negotiated, "HAS_RESEND");
     const journal = resends ? undefined : new RequestJournal(this.#file("requests"));
     const tasks = new RunQueue();
     const polling = new Polling(() => tasks.hasRoom && this.#volume?.transferring() === false);
-    const session = new FuseSession(DEVICE, fs, { underWay, journal, polling });
+    const session = new FuseSession(DEVICE, fs, { ...parts, journal, polling });
     this.#session = session;
     if (successor) session.takeOver();
     const served = session.serve();

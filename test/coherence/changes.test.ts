@@ -55,6 +55,26 @@ suite("changes on two mounts", () => {
     await until("the folder is seen", () => existsSync(ours));
   }
 
+  // The first one: a mount that has just begun has its threads still to start.
+  test("who sees what was made last sees what was made before, in whichever folder", async () => {
+    await folder("order");
+    mkdirSync(join(theirs, "marks"));
+    const marked = (round: number): boolean => existsSync(join(ours, `marks/${round}`));
+    for (let round = 0; round < ROUNDS; round++) {
+      const names = ["made", "moved", "linked"].map((name) => `${name}${round}`);
+      for (const name of names) assert.equal(existsSync(join(ours, name)), false);
+      const [made = "", moved = "", linked = ""] = names.map((name) => join(theirs, name));
+      mkdirSync(made);
+      writeFileSync(`${moved}.before`, "");
+      renameSync(`${moved}.before`, moved);
+      linkSync(moved, linked);
+      mkdirSync(join(theirs, `marks/${round}`));
+      await until("the mark", () => marked(round));
+      const seen = names.filter((name) => existsSync(join(ours, name)));
+      assert.deepEqual(seen, names, `round ${round}`);
+    }
+  });
+
   test("an old state is never seen after a new one", async () => {
     await folder("steps");
     const at = (name: string): string => join(theirs, name);
