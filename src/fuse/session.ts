@@ -13,10 +13,14 @@ import type { UnderWay } from "./under-way.ts";
 
 /** Nobody answers these. */
 const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
-/** These tell what there is, and wait until the kernel was told of what was heard before. */
-const READING = new Set<number>([
+/**
+ * These tell what there is, or what was made way for, and wait until the kernel was told of what was heard before. Not what takes
+ * a name away: the kernel has more locked then than the node that is asked.
+ */
+const TELLING = new Set<number>([
   ...[Opcode.LOOKUP, Opcode.GETATTR, Opcode.OPEN, Opcode.OPENDIR, Opcode.READ, Opcode.READLINK],
   ...[Opcode.READDIR, Opcode.READDIRPLUS, Opcode.GETXATTR, Opcode.LISTXATTR],
+  ...[Opcode.CREATE, Opcode.MKNOD, Opcode.MKDIR, Opcode.SYMLINK, Opcode.LINK],
 ]);
 const NODE_AT = 16;
 /** A request that was read and could not be noted any more has a number near those that were. Numbers are even. */
@@ -119,7 +123,7 @@ export class FuseSession {
 
   #isHeld(head: Buffer): boolean {
     if (this.#notifier?.isBehind(head.readBigUInt64LE(NODE_AT)) !== true) return false;
-    return READING.has(head.readUInt32LE(4));
+    return TELLING.has(head.readUInt32LE(4));
   }
 
   #answerLater(reply: Promise<Reply>, request: Buffer, slot: number | undefined): void {

@@ -34,6 +34,17 @@ const WATCHER = fileURLToPath(new URL("watcher.ts", import.meta.url));
 const STEPS = 200;
 const ROUNDS = 100;
 
+/** @returns false where somebody else has made it */
+function makes(path: string): boolean {
+  try {
+    writeFileSync(path, "", { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return false;
+  }
+}
+
 suite("changes on two mounts", () => {
   let pair: Pair;
   let theirs = "";
@@ -72,6 +83,23 @@ suite("changes on two mounts", () => {
       await until("the mark", () => marked(round));
       const seen = names.filter((name) => existsSync(join(ours, name)));
       assert.deepEqual(seen, names, `round ${round}`);
+    }
+  });
+
+  test("who makes a lock file when it is free sees what was done under it", async () => {
+    await folder("locked");
+    for (const place of [theirs, ours]) mkdirSync(join(place, "data"), { recursive: true });
+    const [lock, other] = [join(theirs, "lock"), join(ours, "lock")];
+    for (let round = 0; round < ROUNDS; round++) {
+      writeFileSync(lock, "", { flag: "wx" });
+      const name = `data/${round}`;
+      assert.equal(existsSync(join(ours, name)), false);
+      mkdirSync(join(theirs, name));
+      unlinkSync(lock);
+      await until("the lock", () => makes(other));
+      assert.ok(existsSync(join(ours, name)), `round ${round}`);
+      unlinkSync(other);
+      await until("the lock to be free", () => !existsSync(lock));
     }
   });
 
