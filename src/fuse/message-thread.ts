@@ -17,6 +17,7 @@ export class MessageThread {
   readonly #fd: number;
   readonly #written: (tokens: readonly PendingToken[]) => void;
   #worker: Worker | undefined;
+  #running = false;
   readonly #begin: NodeJS.Timeout;
   #messages: Uint8Array[] = [];
   #tokens: PendingToken[] = [];
@@ -30,6 +31,11 @@ export class MessageThread {
     this.#begin = setTimeout(() => {
       this.#worker ??= this.#start();
     }, beginMs).unref();
+  }
+
+  /** False while it has yet to begin. */
+  get isRunning(): boolean {
+    return this.#running;
   }
 
   /** Messages of one turn of the event loop travel together. */
@@ -62,6 +68,9 @@ export class MessageThread {
     const worker = new Worker(PROGRAM, { workerData: { fd: this.#fd } });
     worker.on("message", (number: number) => {
       this.#ended(number);
+    });
+    worker.on("online", () => {
+      this.#running = true;
     });
     worker.on("exit", () => {
       for (const number of this.#underWay.keys()) this.#ended(number);

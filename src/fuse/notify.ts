@@ -18,12 +18,15 @@ import type { UnderWay } from "./under-way.ts";
  * held back while the answer that they would wait for is due from here.
  */
 export class KernelNotifier {
-  /** The nodes whose locks messages may wait for, by what is pending. */
-  readonly #nodes = new Map<PendingToken, bigint>();
   readonly #fd: number;
   readonly #expireOnly: boolean;
   readonly #underWay: UnderWay;
   readonly #pending = new Pending();
+  /** The nodes whose locks messages may wait for: of what is pending, and how many of each. */
+  readonly #nodes = new Map<PendingToken, bigint>();
+  readonly #busy = new Map<bigint, number>();
+  /** Until when answers wait for what is pending, by a clock that never jumps. */
+  #until = 0;
   readonly #entries: MessageThread;
   readonly #pages: MessageThread;
 
@@ -59,9 +62,10 @@ export class KernelNotifier {
   /** Drops the pages of a file or of a directory's listing; those being read when they were read. */
   dropPages(nodeid: bigint): void {
     const drop = (from: number, length: number): void => {
-      this.#pages.post([invalInode(nodeid, BigInt(from), BigInt(length))], this.#begin(nodeid));
+      const token = this.#begin(nodeid, this.#pages, PAGES_MS);
+      this.#pages.post([invalInode(nodeid, BigInt(from), BigInt(length))], token);
     };
-    const whole = this.#begin(nodeid);
+    const whole = this.#begin(nodeid, this.#pages, PAGES_MS);
     const busy = this.#underWay.busyPages(nodeid, ({ from, to }) => {
       drop(from, to - from);
     });
@@ -98,41 +102,54 @@ export class KernelNotifier {
    * until there is an answer.
    */
   isBehind(nodeid: bigint): boolean {
-    if (this.#pending.size === 0) return false;
-    for (const busy of this.#nodes.values()) if (busy === nodeid) return false;
-    return true;
+    return this.#pending.size > 0 && !this.#busy.has(nodeid) && performance.now() < this.#until;
   }
 
   /** Settles when every message so far was written, or soon: one may wait for a lock that is held for an answer elsewhere. */
   async told(): Promise<void> {
-    await Promise.race([this.settled(), sleep(TOLD_MAX_MS, undefined, { ref: false })]);
+    const leftMs = Math.max(this.#until - performance.now(), 0);
+    await Promise.race([this.settled(), sleep(leftMs, undefined, { ref: false })]);
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#entries.close(), this.#pages.close()]);
   }
 
-  #begin(nodeid: bigint): PendingToken {
+  #begin(nodeid: bigint, thread: MessageThread, limitMs: number): PendingToken {
     const token = this.#pending.begin();
     this.#nodes.set(token, nodeid);
+    this.#busy.set(nodeid, (this.#busy.get(nodeid) ?? 0) + 1);
+    const end = performance.now() + (thread.isRunning ? limitMs : BEGINNING_MS);
+    this.#until = Math.max(this.#until, end);
     return token;
   }
 
   #end(token: PendingToken): void {
+    const nodeid = this.#nodes.get(token);
     this.#nodes.delete(token);
+    if (nodeid !== undefined) {
+      const left = (this.#busy.get(nodeid) ?? 1) - 1;
+      if (left > 0) this.#busy.set(nodeid, left);
+      else this.#busy.delete(nodeid);
+    }
     this.#pending.end(token);
   }
 
   #inDirectory(directory: bigint, messages: readonly Buffer[]): void {
-    const token = this.#begin(directory);
+    const token = this.#begin(directory, this.#entries, ENTRIES_MS);
     this.#underWay.whenDirectoryFree(directory, () => {
       this.#entries.post(messages, token);
     });
   }
 }
 
-/** A thread that only begins needs a third of it. */
-const TOLD_MAX_MS = 300;
+/**
+ * How long answers wait for a message: a directory is locked while a server is asked, pages while a store is, which may take long
+ * and is nobody else's business. A thread has to begin first.
+ */
+const ENTRIES_MS = 100;
+const PAGES_MS = 5;
+const BEGINNING_MS = 300;
 
 /** No directory has it: such a message waits for the lock and does nothing. */
 const NO_NAME = Buffer.from("/");
