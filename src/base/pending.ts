@@ -30,13 +30,18 @@ export class Pending {
   /** Calls back at once when nothing is under way. */
   whenEnded(run: () => void): void {
     if (this.#tokens.size === 0) run();
-    else (this.#latest ??= this.#wait()).runs.push(run);
+    else (this.#latest ??= wait(this.#tokens)).runs.push(run);
   }
 
-  #wait(): Waiter {
-    const waiter = { left: this.#tokens.size, runs: [] };
-    for (const token of this.#tokens) token.waiters.push(waiter);
-    return waiter;
+  /** The same for those under way that were begun before one of them. */
+  whenEndedBefore(token: PendingToken, run: () => void): void {
+    const earlier = new Set<PendingToken>();
+    for (const one of this.#tokens) {
+      if (one === token) break;
+      earlier.add(one);
+    }
+    if (earlier.size === 0) run();
+    else wait(earlier).runs.push(run);
   }
 }
 
@@ -47,4 +52,10 @@ export interface PendingToken {
 interface Waiter {
   left: number;
   readonly runs: (() => void)[];
+}
+
+function wait(tokens: ReadonlySet<PendingToken>): Waiter {
+  const waiter: Waiter = { left: tokens.size, runs: [] };
+  for (const token of tokens) token.waiters.push(waiter);
+  return waiter;
 }

@@ -22,9 +22,8 @@ export class KernelNotifier {
   readonly #expireOnly: boolean;
   readonly #underWay: UnderWay;
   readonly #pending = new Pending();
-  /** The nodes whose locks messages may wait for: of what is pending, and how many of each. */
+  /** The nodes whose locks messages may wait for: of what is pending, oldest first. */
   readonly #nodes = new Map<PendingToken, bigint>();
-  readonly #busy = new Map<bigint, number>();
   /** Until when answers wait for what is pending, by a clock that never jumps. */
   #until = 0;
   readonly #entries: MessageThread;
@@ -98,17 +97,23 @@ export class KernelNotifier {
 
   /**
    * Whether the kernel is still to be told of something that an answer about a node may already tell: who saw that is not to be
-   * shown what was before, so the answer waits (`told`). Not where a message may wait for a lock of the node itself, which is held
-   * until there is an answer.
+   * shown what was before, so the answer waits (`told`). Not for a message that may wait for a lock of the node itself, which is
+   * held until there is an answer, nor for what comes behind that one.
    */
   isBehind(nodeid: bigint): boolean {
-    return this.#pending.size > 0 && !this.#busy.has(nodeid) && performance.now() < this.#until;
+    const [oldest] = this.#nodes.values();
+    return oldest !== undefined && oldest !== nodeid && performance.now() < this.#until;
   }
 
-  /** Settles when every message so far was written, or soon: one may wait for a lock that is held for an answer elsewhere. */
-  async told(): Promise<void> {
+  /** Settles when what is waited for was written, or soon: a message may wait for a lock that is held for an answer elsewhere. */
+  async told(nodeid: bigint): Promise<void> {
     const leftMs = Math.max(this.#until - performance.now(), 0);
-    await Promise.race([this.settled(), sleep(leftMs, undefined, { ref: false })]);
+    const written = new Promise<void>((resolve) => {
+      const own = this.#nodes.entries().find(([, node]) => node === nodeid);
+      if (own === undefined) this.#pending.whenEnded(resolve);
+      else this.#pending.whenEndedBefore(own[0], resolve);
+    });
+    await Promise.race([written, sleep(leftMs, undefined, { ref: false })]);
   }
 
   async close(): Promise<void> {
@@ -118,20 +123,13 @@ export class KernelNotifier {
   #begin(nodeid: bigint, thread: MessageThread, limitMs: number): PendingToken {
     const token = this.#pending.begin();
     this.#nodes.set(token, nodeid);
-    this.#busy.set(nodeid, (this.#busy.get(nodeid) ?? 0) + 1);
     const end = performance.now() + (thread.isRunning ? limitMs : BEGINNING_MS);
     this.#until = Math.max(this.#until, end);
     return token;
   }
 
   #end(token: PendingToken): void {
-    const nodeid = this.#nodes.get(token);
     this.#nodes.delete(token);
-    if (nodeid !== undefined) {
-      const left = (this.#busy.get(nodeid) ?? 1) - 1;
-      if (left > 0) this.#busy.set(nodeid, left);
-      else this.#busy.delete(nodeid);
-    }
     this.#pending.end(token);
   }
 

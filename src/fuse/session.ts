@@ -140,15 +140,15 @@ export class FuseSession {
       this.#idle = Promise.withResolvers();
     };
     void reply.then((answer) => {
-      if (answer !== undefined && this.#isHeld(head)) this.#hold(answer, give);
+      if (answer !== undefined && this.#isHeld(head)) this.#hold(answer, head, give);
       else give(answer);
     });
   }
 
-  #hold(reply: Exclude<Reply, undefined>, give: (reply: Reply) => void): void {
+  #hold(reply: Exclude<Reply, undefined>, head: Buffer, give: (reply: Reply) => void): void {
     // Data is lent for this turn of the event loop.
     const kept = Buffer.isBuffer(reply) ? reply : [Buffer.concat(reply)];
-    void this.#notifier?.told().then(() => {
+    void this.#notifier?.told(head.readBigUInt64LE(NODE_AT)).then(() => {
       give(kept);
     });
   }

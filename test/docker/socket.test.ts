@@ -148,8 +148,11 @@ test("a volume heals under a running container when both of its processes are ki
   await engine.container("healed", ["-v", "healed:/data"]);
   await engine.docker("exec", "healed", "sh", "-c", "echo still here > /data/a && sync");
   const { generation } = await volumeStatus(engine, "healed");
+  const both = async (): Promise<number[]> =>
+    engine.processes(`${process.execPath} ${MOUNT_PROGRAMS}`);
+  await until("the mounts before to end", async () => (await both()).length === 2);
   // At one moment: each would start the other again.
-  await engine.kill(await engine.processes(`${process.execPath} ${MOUNT_PROGRAMS}`));
+  await engine.kill(await both());
   await until("the container to read again", () =>
     engine.docker("exec", "healed", "cat", "/data/a").then(
       (text) => text === "still here",
