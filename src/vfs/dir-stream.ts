@@ -65,6 +65,8 @@ const FIRST: Start = { first: DOTS, cursor: "0" };
 const NUMBER_BITS = 18n;
 const NUMBER_MASK = (1n << NUMBER_BITS) - 1n;
 const BEHIND = 1n << 31n;
+/** How old a batch that was asked for ahead may be. */
+const NEXT_MS = 1000;
 /** Missing attributes are asked for that many entries ahead. */
 const AHEAD = 4096;
 
@@ -250,9 +252,7 @@ export class DirStream {
     const directory = known.names.directory(this.#ino);
     if (start.cursor === "0")
       this.#collected = { directory, changes: directory.changes, names: [] };
-    const next = this.#next;
-    const isNext = next?.cursor === start.cursor && (next.plus || !plus);
-    const { asked, reply } = isNext ? next : this.#ask(start.cursor, plus);
+    const { asked, reply } = this.#takeNext(start.cursor, plus) ?? this.#ask(start.cursor, plus);
     const { entries, cursor } = await reply;
     // The server looks for it while the entries of this one are told.
     this.#next = cursor === "0" ? undefined : this.#ask(cursor, plus);
@@ -264,6 +264,14 @@ export class DirStream {
     this.#collect(directory, listed, cursor === "0");
     this.#batch = { ...start, entries: listed, next: cursor, asked };
     return this.#batch;
+  }
+
+  /** What was asked for ahead, once: where it failed it is asked for anew, and so is what a reader comes for much later. */
+  #takeNext(cursor: string, plus: boolean): Asking | undefined {
+    const next = this.#next;
+    this.#next = undefined;
+    const fits = next?.cursor === cursor && (next.plus || !plus);
+    return fits && performance.now() - next.asked.at < NEXT_MS ? next : undefined;
   }
 
   #ask(cursor: string, plus: boolean): Asking {
