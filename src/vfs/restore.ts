@@ -18,20 +18,45 @@ export interface RestoreParts {
 /**
  * Takes over the pending slices of a process before. A commit that was under way is sent once more, just as it was, before
  * anything else changes: its answer was kept if it was executed. What was being stored is stored again under the same
- * ids, the rest as always. Until that is noted down anew the old journal stays: this can be interrupted and repeated.
+ * ids where nobody else may touch those, the rest as always. Until that is noted down anew the old journal stays: this can be
+ * interrupted and repeated.
  */
 export async function restoreSlices(journaled: Journaled, parts: RestoreParts): Promise<void> {
   const { spool, journal, uploads } = parts;
   spool.adopt(journaled.slices.flatMap(({ extents }) => extents));
   const restored = new Map<JournaledSlice, PendingSlice>();
-  for (const slice of journaled.slices) restored.set(slice, restoreSlice(slice, parts));
+  const spoilt = spoiltIds(journaled);
+  for (const slice of journaled.slices) {
+    const identity = spoilt.has(slice.identity?.id) ? undefined : slice.identity;
+    restored.set(slice, restoreSlice({ ...slice, identity }, parts));
+  }
   await commitAgain(journaled.commit, restored, parts);
   for (const slice of journaled.commit) restored.delete(slice);
   journal.activate(journaled.appends);
   for (const group of groupsOf([...restored.values()])) {
-    if (isShared(group)) void uploads.again(group);
-    else for (const slice of group) parts.writer(slice.ino).store(slice);
+    const [only] = group;
+    if (group.length === 1 && only !== undefined) parts.writer(only.ino).store(only);
+    else void uploads.again(group);
   }
+}
+
+/**
+ * Ids that nothing may be stored under once more: their objects are to be deleted, or not all who were to share one were noted
+ * down, and each alone would be stored under the same name. What was sent to be committed keeps its id.
+ */
+function spoiltIds({ slices, commit, loose }: Journaled): Set<bigint | undefined> {
+  const spoilt = new Set<bigint | undefined>(loose.map(({ id }) => id));
+  const found = new Map<bigint, number>();
+  for (const { identity, length } of slices) {
+    if (identity !== undefined) found.set(identity.id, (found.get(identity.id) ?? 0) + length);
+  }
+  for (const { identity } of slices) {
+    // One that was growing still does not tell its size.
+    if (identity === undefined || identity.size === 0) continue;
+    if (found.get(identity.id) !== identity.size) spoilt.add(identity.id);
+  }
+  for (const { identity } of commit) spoilt.delete(identity?.id);
+  return spoilt;
 }
 
 function restoreSlice(journaled: JournaledSlice, parts: RestoreParts): PendingSlice {
@@ -84,11 +109,4 @@ function groupsOf(slices: readonly PendingSlice[]): PendingSlice[][] {
     if (id !== undefined) shared.set(id, group);
   }
   return groups;
-}
-
-/** True for slices that were being stored together, all of them; the object must come out the same. */
-function isShared(group: readonly PendingSlice[]): boolean {
-  const size = group[0]?.identity?.size ?? 0;
-  if (group.length === 1) return false;
-  return group.reduce((sum, { length }) => sum + length, 0) === size;
 }

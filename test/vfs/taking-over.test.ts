@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { log } from "../../src/base/log.ts";
+import { BlockJobs, type BlockJob, type JobRunner } from "../../src/chunk/block-jobs.ts";
+import { BlockStore } from "../../src/chunk/block-store.ts";
+import { Spool } from "../../src/chunk/spool.ts";
+import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
+import type { Meta } from "../../src/meta/meta.ts";
+import type { Ino } from "../../src/meta/types.ts";
+import { DataEngine } from "../../src/vfs/data-engine.ts";
+import { NOTHING_JOURNALED, readJournal } from "../../src/vfs/dirty-journal.ts";
+import { makeFolder } from "../support/folder.ts";
+import { makeVolume, ROOT_CALLER, type TestVolume } from "../support/meta.ts";
+import { until } from "../support/process.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
+
+/** What a process leaves that ended at a bad moment, and what its successor makes of it. */
+
+const RECORD_BYTES = 64;
+const LETTERS = ["a", "b", "c"];
+
+/** How a block's job goes; `real` does it. */
+type Course = (job: BlockJob, real: () => Promise<void>) => Promise<void>;
+
+interface Engine extends AsyncDisposable {
+  readonly meta: Meta;
+  readonly data: DataEngine;
+  readonly folder: string;
+  /** It reaches the server no more. */
+  readonly cutOff: () => Promise<void>;
+}
+
+async function openEngine(
+  volume: TestVolume,
+  place: string,
+  course: Course,
+  after?: Engine,
+): Promise<Engine> {
+  const folder = join(place, after === undefined ? "first" : "second");
+  if (after === undefined) mkdirSync(folder);
+  const way = await startProxy(volume.server.port);
+  const given = after === undefined ? {} : { sid: after.meta.sid };
+  const { meta } = await volume.open(given, volume.url.replace(/:\d+\//, `:${way.port}/`));
+  const spool = new Spool(join(folder, "spool"), { keep: after !== undefined });
+  const jobs = await BlockJobs.open({
+    storage: { ...meta.format, Bucket: join(place, "objects"), noSync: true },
+    ...{ compression: meta.format.Compression, spoolFd: spool.fd, ioRetries: 0 },
+    ...{ putTimeoutMs: 10_000, getTimeoutMs: 10_000 },
+  });
+  const runner: JobRunner = {
+    run: (job) => course(job, () => jobs.run(job)),
+    useStorage: (storage) => jobs.useStorage(storage),
+    close: () => jobs.close(),
+  };
+  const store = new BlockStore(runner, {
+    ...{ blockSize: 64 << 10, hashPrefix: false, rangeReads: jobs.rangeReads },
+    ...{ maxUploads: 4, maxDownloads: 4, maxDeletes: 4 },
+  });
+  const options = { bufferBytes: 8 << 20, readaheadMax: 1 << 20, folder, readOnly: false };
+  const listener = { committed: () => undefined };
+  const data = new DataEngine(meta, { store, spool }, { options, listener });
+  await data.restore(after === undefined ? NOTHING_JOURNALED : readJournal(folder));
+  const cutOff = async (): Promise<void> => way[Symbol.asyncDispose]();
+  return {
+    ...{ meta, data, folder, cutOff },
+    async [Symbol.asyncDispose]() {
+      await meta.close();
+      await cutOff();
+    },
+  };
+}
+
+async function makeFile({ meta, data }: Engine, name: string): Promise<Ino> {
+  const node = { type: TYPE_FILE, mode: 0o644, umask: 0 };
+  const { ino } = await meta.create(ROOT_CALLER, ROOT_INO, Buffer.from(name), node);
+  data.opened(ino);
+  return ino;
+}
+
+async function textAt({ data }: Engine, ino: Ino, offset: number, size: number): Promise<string> {
+  const views = await data.read(data.openHandle(ino), offset, size, offset + size);
+  return Buffer.concat(views).toString();
+}
+
+const never: Course = () => new Promise(() => undefined);
+
+/** Somebody waits for what is pending; nobody is told when the engine is gone. */
+function flushUnheard({ data }: Engine): void {
+  data.flushAll().catch(() => undefined);
+}
+
+/** The successor of an engine that ended when so many records were in its journal. */
+async function succeed(
+  volume: TestVolume,
+  place: string,
+  first: Engine,
+  { records, course = (_job, real) => real() }: { records: number; course?: Course },
+): Promise<Engine> {
+  await until(`${records} records`, () => {
+    return readFileSync(join(first.folder, "journal")).length >= records * RECORD_BYTES;
+  });
+  const second = join(place, "second");
+  cpSync(first.folder, second, { recursive: true });
+  const journal = readFileSync(join(second, "journal"));
+  writeFileSync(join(second, "journal"), journal.subarray(0, records * RECORD_BYTES));
+  await first.cutOff();
+  return openEngine(volume, place, course, first);
+}
+
+test("slices of which only some were noted down as stored together do not come into each other's place", async () => {
+  // The engine that went complains that it is fenced.
+  log.level = "silent";
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  const first = await openEngine(volume, place.path, never);
+  const files: Ino[] = [];
+  for (const letter of LETTERS) {
+    const ino = await makeFile(first, letter);
+    const bytes = Buffer.alloc(4096, letter);
+    await first.data.write(ino, bytes, { offset: 0, append: false, unique: 0n });
+    files.push(ino);
+  }
+  flushUnheard(first);
+  // Three for each file, and where the first two are stored.
+  await using second = await succeed(volume, place.path, first, { records: 3 * 3 + 2 });
+  await second.data.flushAll();
+  for (const [at, letter] of LETTERS.entries()) {
+    const text = await textAt(second, files[at] as Ino, 0, 4096);
+    assert.equal(text, letter.repeat(4096));
+  }
+});
+
+test("what could not be stored and is about to be deleted is stored anew elsewhere", async () => {
+  log.level = "silent";
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  // The first put is never answered, the second one fails: the file's second slice waits for the first.
+  let puts = 0;
+  const first = await openEngine(volume, place.path, (job, real) => {
+    if (job.kind === "put" && ++puts === 2) return Promise.reject(new Error("Not now"));
+    return never(job, real);
+  });
+  const ino = await makeFile(first, "a");
+  for (const [offset, letter] of [[0, "x"] as const, [1 << 20, "y"] as const]) {
+    const bytes = Buffer.alloc(20_000, letter);
+    await first.data.write(ino, bytes, { offset, append: false, unique: 0n });
+  }
+  flushUnheard(first);
+  // Each slice begins, gets an extent, grows and is stored; the second one is to be deleted.
+  await using second = await succeed(volume, place.path, first, {
+    records: 2 * 4 + 1,
+    course: (job, real) => (job.kind === "delete" ? sleep(100).then(real) : real()),
+  });
+  await second.data.drain();
+  assert.equal(await textAt(second, ino, 0, 20_000), "x".repeat(20_000));
+  assert.equal(await textAt(second, ino, 1 << 20, 20_000), "y".repeat(20_000));
+});
