@@ -60,6 +60,8 @@ interface Pending extends StagedBlock {
   uploading: boolean;
   removed: boolean;
   failures: number;
+  /** Its file cannot be read: nobody waits for its upload. */
+  unreadable: boolean;
 }
 
 const TRIES = 3;
@@ -69,8 +71,6 @@ const LOOK_EVERY_MS = 1000;
 const AGAIN_MS = 5000;
 const AGAIN_MAX_MS = 60_000;
 const OPEN_MAX = 16;
-/** Of what cannot be uploaded. */
-const NEVER = Infinity;
 
 export class Staging {
   readonly #cache: DiskCache;
@@ -194,11 +194,14 @@ export class Staging {
   async drain(signal?: AbortSignal): Promise<PendingUploads> {
     await this.#found;
     this.#hurry = true;
-    for (const block of this.#pending.values()) block.due = 0;
+    for (const block of this.#pending.values()) {
+      block.due = 0;
+      block.unreadable = false;
+    }
     this.#startDue();
     const given = Promise.withResolvers<void>();
     signal?.addEventListener("abort", () => given.resolve(), { once: true });
-    while (this.#pending.values().some(({ due }) => due !== NEVER)) {
+    while (this.#pending.values().some(({ unreadable }) => !unreadable)) {
       if (signal?.aborted === true) break;
       await Promise.race([given.promise, new Promise<void>((done) => this.#idle.push(done))]);
     }
@@ -262,7 +265,8 @@ export class Staging {
   #add(block: Pick<Pending, "key" | "length" | "folder" | "since">): void {
     if (this.#pending.has(block.key) || this.#storedMeanwhile.has(block.key)) return;
     const due = this.#hurry ? 0 : block.since + this.#options.delayMs;
-    this.#pending.set(block.key, { ...block, due, uploading: false, removed: false, failures: 0 });
+    const state = { uploading: false, removed: false, failures: 0, unreadable: false };
+    this.#pending.set(block.key, { ...block, due, ...state });
     this.#bytes += block.length;
   }
 
@@ -327,13 +331,14 @@ export class Staging {
 
   #failed(block: Pending, error: unknown): void {
     this.#failure = error instanceof Error ? error.message : String(error);
-    if (error instanceof DamagedBlock) {
-      log.error({ key: block.key, error }, "a staged block is damaged: it cannot be uploaded");
-      block.due = NEVER;
-      return;
-    }
-    log.warn({ key: block.key, error }, "a staged block waits on: its upload failed");
+    // Whose disk went away may come back with it.
     block.due = Date.now() + Math.min(AGAIN_MS * 2 ** block.failures++, AGAIN_MAX_MS);
+    if (!(error instanceof DamagedBlock)) {
+      log.warn({ key: block.key, error }, "a staged block waits on: its upload failed");
+    } else if (!block.unreadable) {
+      log.error({ key: block.key, error }, "a staged block cannot be read, so it is not uploaded");
+    }
+    block.unreadable = error instanceof DamagedBlock;
   }
 
   /** Takes its staged file away. */

@@ -326,6 +326,19 @@ test("a staged block that somebody took away keeps nobody from draining, and is 
   assert.deepEqual([blocks, failure], [1, "its file is gone"]);
 });
 
+test("staged blocks of a disk that goes away and comes back are uploaded then", async () => {
+  await using disk = await makeDisk(8 << 20);
+  const store = new Store();
+  await using opened = await open(join(disk.path, "cache"), store, { delayMs: 200 });
+  const [key, data] = [keyOf(1, 10), randomBytes(10)];
+  assert.equal(await opened.staging.stage(key, [data]), true);
+  await disk.unmount();
+  await until("looked for", () => opened.staging.pending().failure === "its file is gone");
+  await disk.mountAgain();
+  await until("uploaded", () => opened.staging.pending().blocks === 0, 15_000);
+  assert.deepEqual(store.objects.get(key), data);
+});
+
 test("draining gives up when it is told to, and says what is left", async () => {
   await using folder = await makeFolder();
   const store = new Store();
