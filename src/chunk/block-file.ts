@@ -130,7 +130,10 @@ function roundUp(at: number): number {
 }
 
 /** @throws DamagedBlock where the file's size fits no way to write it */
-function hasChecksums({ fileSize, length }: OpenBlock): boolean {
+export function hasChecksums({
+  fileSize,
+  length,
+}: Pick<OpenBlock, "fileSize" | "length">): boolean {
   const extra = fileSize - length;
   const expected = Math.ceil(length / UNIT) * SUM;
   if (extra < 0 || (extra > 0 && extra % SUM === 0 && extra < expected)) {

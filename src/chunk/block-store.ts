@@ -285,8 +285,8 @@ export class BlockStore {
   }
 
   async #delete(key: string): Promise<void> {
-    const { local } = this.#options;
-    this.#quick.forget(key);
+    const { local, localPath } = this.#options;
+    this.#quick.forget(key, localPath?.(key));
     if (local !== undefined) {
       const { done } = await local.blocks.run({ kind: "remove", key });
       // It was staged, and never became an object.

@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import { growingCache } from "../base/growing-cache.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { ByteRange } from "../object/storage.ts";
+import { hasChecksums } from "./block-file.ts";
 
 /**
  * Small parts of blocks that lie plain in a file of this machine, read where they are asked for: when the system has the
@@ -18,6 +19,8 @@ export const QUICK_BYTES_MAX = 128 << 10;
 const SLOW_MS = 1;
 /** After it, so many times as long nothing is read here. */
 const PAUSE_FACTOR = 50;
+/** Files stay open so long, in milliseconds: those that somebody else removed take up room as long as they are. */
+const OPEN_MS = 60_000;
 const UNIT = 32 << 10;
 const SUM = 4;
 const SCRATCH = Buffer.allocUnsafe(QUICK_BYTES_MAX + 2 * UNIT);
@@ -51,7 +54,13 @@ export class QuickReads {
     },
   });
   readonly #paths = growingCache<string, BlockFile>(PATHS_MAX);
+  readonly #openMs: number;
+  #closing: NodeJS.Timeout | undefined;
   #pausedUntil = 0;
+
+  constructor(openMs = OPEN_MS) {
+    this.#openMs = openMs;
+  }
 
   /** A block was read from this file. */
   learn(key: string, file: BlockFile): void {
@@ -62,7 +71,9 @@ export class QuickReads {
     return this.#paths.get(key);
   }
 
-  forget(key: string): void {
+  /** It is gone, or about to go; `path`: where it lies too. */
+  forget(key: string, path?: string): void {
+    if (path !== undefined) this.#files.delete(path);
     const known = this.#paths.get(key);
     if (known === undefined) return;
     this.#paths.delete(key);
@@ -80,7 +91,7 @@ export class QuickReads {
       return true;
     } catch {
       // Gone, damaged or never there: whoever looks after the file finds out.
-      this.forget(key);
+      this.forget(key, file.path);
       return false;
     } finally {
       const took = performance.now() - begun;
@@ -89,14 +100,24 @@ export class QuickReads {
   }
 
   close(): void {
+    clearTimeout(this.#closing);
+    this.#closing = undefined;
     this.#files.clear();
   }
 
   #open(file: BlockFile): OpenFile {
     const fd = openSync(file.path, "r");
-    const opened = { fd, sums: file.checked ? readSums(fd, file.length) : undefined };
-    this.#files.set(file.path, opened);
-    return opened;
+    try {
+      const opened = { fd, sums: file.checked ? readSums(fd, file.length) : undefined };
+      this.#files.set(file.path, opened);
+      this.#closing ??= setTimeout(() => {
+        this.close();
+      }, this.#openMs).unref();
+      return opened;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
   }
 }
 
@@ -116,11 +137,10 @@ function readChecked(fd: number, sums: Buffer, fileLength: number, { range, into
   into.set(data.subarray(offset - from, offset - from + length));
 }
 
-/** The checksums behind the plain bytes; undefined where the file ends with these. */
+/** The checksums behind the plain bytes; undefined where there are none. */
 function readSums(fd: number, length: number): Buffer | undefined {
+  if (!hasChecksums({ fileSize: fstatSync(fd).size, length })) return undefined;
   const sums = Buffer.allocUnsafe(Math.ceil(length / UNIT) * SUM);
-  const { size } = fstatSync(fd);
-  if (size === length) return undefined;
   readFully(fd, sums, length);
   return sums;
 }
