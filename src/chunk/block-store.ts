@@ -95,13 +95,21 @@ export class BlockStore {
 
   /** Stores one block, or stages it; its bytes must stay untouched until it settles. */
   async put(id: bigint, index: number, given: BlockSource): Promise<void> {
-    const source = given instanceof Uint8Array ? { bytes: given, size: given.length } : given;
-    const key = this.#key(id, index, source.size);
+    const source = sourceOf(given);
     const { local } = this.#options;
     if (local?.writeback === true) {
+      const key = this.#key(id, index, source.size);
       const { done } = await local.blocks.run({ kind: "stage", key, source });
       if (done) return;
     }
+    return this.upload(id, index, given);
+  }
+
+  /** Stores one block where others find it too, also with write-back; its bytes as in `put`. */
+  async upload(id: bigint, index: number, given: BlockSource): Promise<void> {
+    const source = sourceOf(given);
+    const key = this.#key(id, index, source.size);
+    const { local } = this.#options;
     const upload = this.#uploads(() => this.#runner.run({ kind: "put", key, ...source }));
     const partial = source.size < this.blockSize;
     if (local === undefined || (local.keepWritten === "partial" && !partial)) return upload;
@@ -294,4 +302,8 @@ export class BlockStore {
     }
     await this.#runner.run({ kind: "delete", key } satisfies BlockJob);
   }
+}
+
+function sourceOf(given: BlockSource): LocalSource {
+  return given instanceof Uint8Array ? { bytes: given, size: given.length } : given;
 }

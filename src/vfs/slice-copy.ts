@@ -92,7 +92,8 @@ class BlockCopy {
       const done = await Promise.allSettled(fills);
       const failure = done.find(({ status }) => status === "rejected");
       if (failure?.status === "rejected") throw failure.reason;
-      await this.#parts.store.put(target.id, target.index, into);
+      // What is in the store already must not come to lie on one machine only.
+      await this.#parts.store.upload(target.id, target.index, into);
     } finally {
       this.#parts.memory.give(buffer);
     }

@@ -92,6 +92,21 @@ test("what a compaction replaced stays as long as the trash keeps files", async 
   assert.match(gc.stdout + gc.stderr, / 0 pending delete .* [1-9]\d* compacted .* 0 leaked/);
 });
 
+test("what lies in the store stays there when it is compacted by a mount with write-back", async () => {
+  await using volume = await formatTestVolume({ format: ["--trash-days", "0"] });
+  await using redis = keysOf(volume);
+  await using mount = await mountVolume(volume);
+  const mirror = Buffer.alloc(MIB, 1);
+  await writeFile(join(mount.path, "file"), mirror);
+  await scribble(join(mount.path, "file"), mirror, 80);
+  const cache = ["--cache-dir", join(volume.folder, "staged")];
+  await using other = await mountVolume(volume, [...cache, "--writeback", "--upload-delay", "1h"]);
+  assert.ok(mirror.equals(await readFile(join(other.path, "file"))));
+  await until("few records", async () => (await longestChunk(redis)) < 5);
+  const fsck = await officialJuicefs("fsck", volume.metaUrl);
+  assert.doesNotMatch(fsck.stderr, /<(ERROR|FATAL)>/);
+});
+
 test("a file is read without an error while it is written and compacted, here and elsewhere", async () => {
   await using volume = await formatTestVolume({ format: ["--trash-days", "0"] });
   await using mount = await mountVolume(volume);
