@@ -59,6 +59,8 @@ interface Pending extends StagedBlock {
   due: number;
   uploading: boolean;
   removed: boolean;
+  /** It may be stored already: its upload has begun. */
+  tried: boolean;
   failures: number;
   /** Its file cannot be read: nobody waits for its upload. */
   unreadable: boolean;
@@ -172,7 +174,7 @@ export class Staging {
     if (block.uploading) return false;
     await this.#forget(block);
     await block.folder.remove(key);
-    return true;
+    return !block.tried;
   }
 
   pending(): PendingUploads {
@@ -265,8 +267,8 @@ export class Staging {
   #add(block: Pick<Pending, "key" | "length" | "folder" | "since">): void {
     if (this.#pending.has(block.key) || this.#storedMeanwhile.has(block.key)) return;
     const due = this.#hurry ? 0 : block.since + this.#options.delayMs;
-    const state = { uploading: false, removed: false, failures: 0, unreadable: false };
-    this.#pending.set(block.key, { ...block, due, ...state });
+    const state = { uploading: false, removed: false, tried: false, unreadable: false };
+    this.#pending.set(block.key, { ...block, due, ...state, failures: 0 });
     this.#bytes += block.length;
   }
 
@@ -290,18 +292,34 @@ export class Staging {
 
   async #upload(block: Pending): Promise<void> {
     block.uploading = true;
+    block.tried = true;
     this.#uploads++;
     try {
-      await this.#store(block);
-      await this.#uploaded(block);
+      await this.#settle(block);
     } catch (error) {
       if (!this.#closing.signal.aborted) this.#failed(block, error);
     }
     block.uploading = false;
     this.#uploads--;
-    if (block.removed && this.#pending.has(block.key)) await this.remove(block.key);
     for (const resolve of this.#idle.splice(0)) resolve();
     this.#startDue();
+  }
+
+  /** Stores a block; of one whose slice is deleted meanwhile it deletes what may be stored. */
+  async #settle(block: Pending): Promise<void> {
+    try {
+      if (!block.removed) await this.#store(block);
+    } catch (error) {
+      // An answer that was lost may have been a good one.
+      if (!block.removed) throw error;
+    }
+    if (block.removed) {
+      await this.#unlink(block);
+      await this.#target.remove(block.key);
+    }
+    await this.#forget(block);
+    if (block.removed) await block.folder.remove(block.key);
+    else block.folder.release(block.key);
   }
 
   async #store(block: Pending): Promise<void> {
@@ -318,17 +336,6 @@ export class Staging {
     }
   }
 
-  async #uploaded(block: Pending): Promise<void> {
-    const { key, folder } = block;
-    await this.#forget(block);
-    if (!block.removed) {
-      folder.release(key);
-      return;
-    }
-    await folder.remove(key);
-    await this.#target.remove(key);
-  }
-
   #failed(block: Pending, error: unknown): void {
     this.#failure = error instanceof Error ? error.message : String(error);
     // Whose disk went away may come back with it.
@@ -341,16 +348,21 @@ export class Staging {
     block.unreadable = error instanceof DamagedBlock;
   }
 
-  /** Takes its staged file away. */
+  /** It is stored, or not wanted any more. */
   async #forget(block: Pending): Promise<void> {
+    await this.#unlink(block);
+    if (!this.#allFound) this.#storedMeanwhile.add(block.key);
+    this.#pending.delete(block.key);
+    this.#bytes -= block.length;
+  }
+
+  /** Takes its staged file away. */
+  async #unlink(block: Pending): Promise<void> {
     const path = join(block.folder.place.staging, block.key);
     this.#open.drop(path);
     await unlink(path).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     });
-    if (!this.#allFound) this.#storedMeanwhile.add(block.key);
-    this.#pending.delete(block.key);
-    this.#bytes -= block.length;
   }
 
   /** What is staged is all there is of it: checksums are looked at in any case. */

@@ -20,6 +20,10 @@ class Store {
   readonly objects = new Map<string, Buffer>();
   readonly removed: string[] = [];
   failing = false;
+  /** It stores, and says that it could not. */
+  unheard = false;
+  /** It deletes nothing. */
+  keeping = false;
   begun = 0;
   held: Promise<void> | undefined;
 
@@ -28,9 +32,11 @@ class Store {
     await this.held;
     if (this.failing) throw new Error("The store is down");
     this.objects.set(key, Buffer.from(data));
+    if (this.unheard) throw new Error("The answer was lost");
   }
 
   async remove(key: string): Promise<void> {
+    if (this.keeping) throw new Error("The store keeps it");
     this.objects.delete(key);
     this.removed.push(key);
     await Promise.resolve();
@@ -267,6 +273,35 @@ test("a block whose slice is deleted is not uploaded; one that is on its way is 
   assert.deepEqual([...store.objects.keys()], []);
   assert.deepEqual(store.removed, [keyOf(2, 10)]);
   assert.deepEqual(await filesIn(folder.path), [".lock"]);
+});
+
+test("an object that may be there when its slice is deleted is deleted, however often that fails", async () => {
+  await using folder = await makeFolder();
+  const store = new Store();
+  await using opened = await open(folder.path, store);
+  const [key, other] = [keyOf(1, 10), keyOf(2, 10)];
+  const held = Promise.withResolvers<void>();
+  store.held = held.promise;
+  await opened.staging.stage(key, [randomBytes(10)]);
+  await until("on its way", () => store.begun === 1);
+  assert.equal(await opened.staging.remove(key), false);
+  store.keeping = true;
+  held.resolve();
+  await until("not deleted", () => opened.staging.pending().failure === "The store keeps it");
+  assert.ok(store.objects.has(key));
+  assert.deepEqual(await filesIn(join(folder.path, "rawstaging")), []);
+  store.keeping = false;
+  await until("deleted", () => opened.staging.pending().blocks === 0, 10_000);
+  assert.deepEqual([...store.objects.keys()], []);
+
+  store.unheard = true;
+  await opened.staging.stage(other, [randomBytes(10)]);
+  await until("given up for now", () => {
+    return opened.staging.pending().failure === "The answer was lost";
+  });
+  // Whoever asks deletes the object.
+  assert.equal(await opened.staging.remove(other), false);
+  assert.equal(opened.staging.pending().blocks, 0);
 });
 
 test("a staged block that is damaged is never uploaded, and stays for whoever can mend it", async () => {
