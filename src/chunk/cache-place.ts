@@ -1,17 +1,8 @@
 import { randomUUID } from "node:crypto";
-import {
-  access,
-  chmod,
-  mkdir,
-  open,
-  readFile,
-  rename,
-  stat,
-  statfs,
-  unlink,
-} from "node:fs/promises";
+import { access, chmod, open, readFile, rename, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { DurableFolders } from "../base/folder-sync.ts";
+import { makeFolders } from "../base/make-folders.ts";
 import { writeAll } from "../base/write-all.ts";
 import { checksumsOf } from "./block-file.ts";
 
@@ -122,7 +113,7 @@ export class CachePlace {
   async makeFolder(path: string, durable?: DurableFolders): Promise<void> {
     const readers = this.#options.mode & 0o444;
     const mode = this.#options.mode | (readers >> 1) | (readers >> 2);
-    const first = await mkdir(path, { recursive: true, mode });
+    const first = await makeFolders(path, mode);
     if (first === undefined) return;
     durable?.made(first, path);
     for (let at = path; at.length >= first.length; at = dirname(at)) await chmod(at, mode);

@@ -2,16 +2,16 @@ import {
   closeSync,
   fdatasync,
   fstatSync,
-  mkdirSync,
   openSync,
   read as readFd,
   renameSync,
   rmSync,
 } from "node:fs";
-import { mkdir, opendir, readdir, rm, stat, unlink } from "node:fs/promises";
+import { opendir, readdir, rm, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { DurableFolders } from "../base/folder-sync.ts";
+import { makeFolders, makeFoldersSync } from "../base/make-folders.ts";
 import { writeAll } from "../base/write-all.ts";
 import {
   failure,
@@ -49,7 +49,7 @@ export class FileStorage implements ObjectStorage {
   }
 
   async prepare(): Promise<void> {
-    await mkdir(this.#root, { recursive: true });
+    await makeFolders(this.#root);
     await this.#durable?.sync(this.#root);
   }
 
@@ -86,7 +86,7 @@ export class FileStorage implements ObjectStorage {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
       const folder = dirname(path);
-      const first = mkdirSync(folder, { recursive: true, mode: 0o777 });
+      const first = makeFoldersSync(folder);
       if (first !== undefined) this.#durable?.made(first, folder);
       return openSync(path, "w", 0o666);
     }
