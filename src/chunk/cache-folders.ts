@@ -19,7 +19,7 @@ export function defaultCacheDir(): string {
  */
 export function cacheFolders(given: string, uuid: string): string[] {
   if (given === MEMORY) return [];
-  const named = given.split(given.includes(":") ? ":" : ",").filter((part) => part !== "");
+  const named = namedFolders(given);
   const folders = named.flatMap((part) => {
     const path = resolve(part);
     if (!/[*?[]/.test(path)) return [path];
@@ -30,4 +30,16 @@ export function cacheFolders(given: string, uuid: string): string[] {
     throw new RangeError(`Cannot use cache-dir "${part}": no folder matches it`);
   });
   return [...new Set(folders)].toSorted().map((folder) => join(folder, uuid));
+}
+
+/** The same folders for a process that runs elsewhere. */
+export function absoluteFolders(given: string): string {
+  if (given === MEMORY) return given;
+  return namedFolders(given)
+    .map((part) => resolve(part))
+    .join(":");
+}
+
+function namedFolders(given: string): string[] {
+  return given.split(given.includes(":") ? ":" : ",").filter((part) => part !== "");
 }

@@ -122,6 +122,9 @@ export async function askMount(
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (["ENOENT", "ECONNREFUSED"].includes(code)) return undefined;
+    if (code === "EACCES") {
+      throw new Error(`Cannot ask the mount on "${mountpoint}": run as root`, { cause: error });
+    }
     throw error;
   }
   socket.write(`${JSON.stringify(request)}\n`);

@@ -8,7 +8,15 @@ const OURS = new Set([
 ]);
 
 function given(values: MountValues): string[] {
-  return values.o.split(",").filter((option) => option !== "");
+  return values.o
+    .split(",")
+    .map((option) => option.trim())
+    .filter((option) => option !== "");
+}
+
+/** What mount(8) and the kernel decide about. The name that `df` shows is always the volume's, as with JuiceFS. */
+function passedOn(values: MountValues): string[] {
+  return given(values).filter((option) => !OURS.has(option) && !option.startsWith("fsname="));
 }
 
 export function isReadOnly(values: MountValues): boolean {
@@ -35,6 +43,22 @@ export function kernelOptions(values: MountValues): string[] {
     "allow_other",
     ...(checksItself(values) ? [] : ["default_permissions"]),
     ...(isReadOnly(values) ? ["ro"] : []),
-    ...given(values).filter((option) => !OURS.has(option)),
+    ...passedOn(values),
   ];
+}
+
+/** mount(8) lists all that may be wrong; here it is what came with `-o`. */
+export function withRefusedOptions(
+  mountpoint: string,
+  values: MountValues,
+  error: unknown,
+): unknown {
+  const passed = passedOn(values);
+  if (passed.length === 0 || !(error instanceof Error) || !/bad option/.test(error.message)) {
+    return error;
+  }
+  return new Error(
+    `Cannot mount on "${mountpoint}": the kernel refuses -o "${passed.join(",")}"; leave out what it does not know`,
+    { cause: error },
+  );
 }

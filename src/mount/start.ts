@@ -1,6 +1,9 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeFoldersSync } from "../base/make-folders.ts";
+import { withAbsoluteFolders } from "../volume/cache-settings.ts";
 import type { MountConfig, OpenedMessage } from "./messages.ts";
 import { childEnvironment } from "./child-environment.ts";
 import type { SuperviseAnswer, SuperviseRequest } from "./supervise.ts";
@@ -23,11 +26,10 @@ export async function startMount(
   config: MountConfig,
   { logFile, signal }: StartOptions = {},
 ): Promise<OpenedMessage & { pid: number }> {
-  const output = logFile === undefined ? "inherit" : openSync(logFile, "a", 0o640);
+  const output = logFile === undefined ? "inherit" : openLog(logFile);
   const child = spawn(process.execPath, [PROGRAM], {
     stdio: ["ignore", output, output, "ipc"],
-    env: childEnvironment(),
-    detached: true,
+    ...{ env: ownEnvironment(), cwd: workingFolder(config), detached: true },
   });
   if (output !== "inherit") closeSync(output);
   const given = Promise.withResolvers<SuperviseAnswer>();
@@ -42,7 +44,8 @@ export async function startMount(
   };
   signal?.addEventListener("abort", aborted, { once: true });
   try {
-    child.send({ mount: config } satisfies SuperviseRequest);
+    const mount = { ...config, values: withAbsoluteFolders(config.values) };
+    child.send({ mount } satisfies SuperviseRequest);
     const answer = await given.promise;
     if ("failed" in answer) throw new Error(answer.failed);
     return { ...answer.mounted, pid: child.pid ?? 0 };
@@ -51,4 +54,30 @@ export async function startMount(
     child.unref();
     if (child.connected) child.disconnect();
   }
+}
+
+function openLog(path: string): number {
+  try {
+    makeFoldersSync(dirname(resolve(path)), 0o755);
+    return openSync(path, "a", 0o640);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`Cannot open the log "${path}" (${code}): name another file with --log`, {
+      cause,
+    });
+  }
+}
+
+/** Not where this process runs, which somebody may want to unmount, unless a path counts from there. */
+function workingFolder({ metaUrl, values: { bucket = "/" } }: MountConfig): string {
+  const counts = !/^\/|:\/\//.test(bucket) || /[?&]tls-[a-z-]+-file=(?!\/|%2f)/i.test(metaUrl);
+  return counts ? process.cwd() : "/";
+}
+
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const { META_PASSWORD_FILE: file } = process.env;
+  return {
+    ...childEnvironment(),
+    ...(file === undefined ? {} : { META_PASSWORD_FILE: resolve(file) }),
+  };
 }

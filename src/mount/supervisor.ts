@@ -17,8 +17,20 @@ import {
 import type { MountConfig, OpenedMessage, ServedMount, ToSupervisor } from "./messages.ts";
 import { patienceMs } from "../options/mount.ts";
 import type { NoticeStatus, StagedBlocks } from "../volume/open.ts";
-import { closeDevice, openDevice, prepareMountpoint, requireMounting } from "./mountpoint.ts";
-import { allowsNonempty, checksItself, kernelOptions, wantsWritebackCache } from "./options.ts";
+import {
+  closeDevice,
+  openDevice,
+  prepareMountpoint,
+  removeMountpoint,
+  requireMounting,
+} from "./mountpoint.ts";
+import {
+  allowsNonempty,
+  checksItself,
+  kernelOptions,
+  wantsWritebackCache,
+  withRefusedOptions,
+} from "./options.ts";
 import { preferProcess } from "./prefer-process.ts";
 import { SERVE_PROGRAM, ServerHandle, type Death } from "./server-handle.ts";
 import { holdsUnstored, makeSharedFolder, removeSharedFolder } from "./shared-folder.ts";
@@ -78,10 +90,20 @@ export class Supervisor {
     const { mountpoint, values } = this.#config;
     requireMounting();
     preferProcess();
-    prepareMountpoint(mountpoint, {
+    const made = prepareMountpoint(mountpoint, {
       nonempty: allowsNonempty(values),
       needed: [process.execPath, this.#program, mountFolder(mountpoint), useCompileCache()],
     });
+    try {
+      return await this.#begin();
+    } catch (error) {
+      if (made !== undefined) removeMountpoint(mountpoint, made);
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<OpenedMessage> {
+    const { mountpoint, values } = this.#config;
     await untilFree(mountpoint);
     this.#device = openDevice();
     this.#folder = await makeSharedFolder(mountpoint, values["buffer-size"]);
@@ -164,6 +186,8 @@ export class Supervisor {
     await mount({
       ...{ fd: this.#device, source: `JuiceFS:${volume.name}`, target: mountpoint },
       options: kernelOptions(values),
+    }).catch((error: unknown) => {
+      throw withRefusedOptions(mountpoint, values, error);
     });
     try {
       const negotiated = handshake(this.#device, {

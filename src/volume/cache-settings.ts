@@ -1,4 +1,4 @@
-import { cacheFolders, defaultCacheDir } from "../chunk/cache-folders.ts";
+import { absoluteFolders, cacheFolders, defaultCacheDir } from "../chunk/cache-folders.ts";
 import type { DiskCacheOptions } from "../chunk/disk-cache.ts";
 import type { StagingOptions } from "../chunk/staging.ts";
 import type { Format } from "../meta/format.ts";
@@ -35,4 +35,10 @@ export function stagingOptions(
     ...{ thresholdBytes: values["writeback-threshold-size"], delayMs: values["upload-delay"] },
     ...{ maxWrites: values["max-stage-write"], maxUploads, noSync: !values["writeback-sync"] },
   };
+}
+
+/** The same options for a process that runs in another folder. */
+export function withAbsoluteFolders<Values extends CacheValues>(values: Values): Values {
+  const given = values["cache-dir"];
+  return given === undefined ? values : { ...values, "cache-dir": absoluteFolders(given) };
 }

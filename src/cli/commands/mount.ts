@@ -1,6 +1,6 @@
-import { resolve } from "node:path";
 import { Command } from "commander";
 import { log } from "../../base/log.ts";
+import { requireMounting, resolveMountpoint } from "../../mount/mountpoint.ts";
 import { startMount } from "../../mount/start.ts";
 import { Supervisor } from "../../mount/supervisor.ts";
 import { unmountVolume } from "../../mount/unmount.ts";
@@ -29,9 +29,10 @@ export function mountCommand(): Command {
     .option("--no-usage-report", "accepted; nothing is reported to anybody");
   return addOptions(command, mountTable).action(async (metaUrl: string, mountpoint: string) => {
     hideArguments();
+    requireMounting();
     const flags: MountFlags = command.opts();
     const values = withDefaults(mountTable, givenOf(command, mountTable));
-    const config = { metaUrl, mountpoint: resolve(mountpoint), values };
+    const config = { metaUrl, mountpoint: resolveMountpoint(mountpoint), values };
     const taken = await takeMountOver(config);
     if (taken !== undefined) {
       log.info(

@@ -1,6 +1,6 @@
-import { resolve } from "node:path";
 import { Command } from "commander";
 import { log } from "../../base/log.ts";
+import { resolveMountpoint } from "../../mount/mountpoint.ts";
 import { unmountVolume } from "../../mount/unmount.ts";
 
 export function umountCommand(): Command {
@@ -12,7 +12,7 @@ export function umountCommand(): Command {
   return command.action(async (mountpoint: string) => {
     const { force, flush }: { force?: true; flush?: true } = command.opts();
     const how = { lazy: force === true, wait: force !== true, upload: flush === true };
-    const staged = await unmountVolume(resolve(mountpoint), how);
+    const staged = await unmountVolume(resolveMountpoint(mountpoint), how);
     if (how.wait && staged !== undefined && staged.blocks > 0) {
       log.warn(
         staged,
