@@ -21,6 +21,13 @@ mv "$new" "$root$home"
 install -d "$root/usr/local/bin" "$root/etc/systemd/system"
 printf '#!/bin/sh\nexec %s/bin/node %s/src/main.ts "$@"\n' $home $home >"$root/usr/local/bin/juicefs"
 chmod 755 "$root/usr/local/bin/juicefs"
+# What mount(8) and fstab call for the type juicefs; another client's stays.
+helper=$root/sbin/mount.juicefs
+if [ ! -e "$helper" ] && [ ! -L "$helper" ] || grep -qs "$home/" "$helper"; then
+  install -d "$root/sbin"
+  printf '#!/bin/sh\nCALL_VIA_MOUNT=1 exec %s/bin/node %s/src/main.ts "$@"\n' $home $home >"$helper"
+  chmod 755 "$helper"
+fi
 install -m 644 plugin/systemd/juicefs-volume.{socket,service} "$root/etc/systemd/system/"
 
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then

@@ -23,7 +23,10 @@ export function addOptions(command: Command, table: OptionTable): Command {
 
 function optionOf(name: string, spec: OptionSpec<unknown>): Option {
   const long = name.length === 1 ? `-${name}` : `--${name}`;
-  const names = spec.short === undefined ? long : `-${spec.short}, ${long}`;
+  const names =
+    spec.short === undefined
+      ? long
+      : `${spec.short.length === 1 ? "-" : "--"}${spec.short}, ${long}`;
   const flags = spec.value === undefined ? names : `${names} <${spec.value}>`;
   const option = new Option(
     flags,
@@ -46,23 +49,17 @@ export function givenOf<Table extends OptionTable>(
 ): GivenValues<Table> {
   const all: Record<string, unknown> = command.opts();
   const given = Object.keys(table)
-    .map((name) => [name, all[camelCase(name)]] as const)
+    .map((name) => [name, valueOf(name, all)] as const)
     .filter(([, value]) => value !== undefined);
   return Object.fromEntries(given) as GivenValues<Table>;
 }
 
-function camelCase(name: string): string {
-  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+/** Commander takes `--no-name` for the opposite of `name`, also where that is the option's own name. */
+function valueOf(name: string, all: Readonly<Record<string, unknown>>): unknown {
+  if (!name.startsWith("no-")) return all[camelCase(name)];
+  return all[camelCase(name.slice("no-".length))] === false ? true : undefined;
 }
 
-/** `--name=true` and `--name=false`, as Go programs take switches, in commander's words. */
-export function withoutGoSwitches(
-  args: readonly string[],
-  switches: ReadonlySet<string>,
-): string[] {
-  return args.flatMap((arg) => {
-    const [, name = "", value = ""] = /^--([a-z-]+)=(true|false|1|0)$/i.exec(arg) ?? [];
-    if (!switches.has(name)) return [arg];
-    return /^(true|1)$/i.test(value) ? [`--${name}`] : [`--no-${name}`];
-  });
+function camelCase(name: string): string {
+  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -16,22 +16,30 @@ import { summaryCommand } from "./commands/summary.ts";
 import { umountCommand } from "./commands/umount.ts";
 import { versionCommand } from "./commands/version.ts";
 import { warmupCommand } from "./commands/warmup.ts";
-import { withoutGoSwitches } from "./options.ts";
+import { asCommander } from "./arguments.ts";
 
 /** The command line: its commands as JuiceFS groups them, and what all of them share. */
 
 /** The heading of what every command takes. */
 export const GLOBAL_GROUP = "GLOBAL";
 const LEVELS = ["verbose", "debug", "trace", "quiet"] as const;
+/** What may come before the command, too. */
+export const SHARED: ReadonlySet<string> = new Set([
+  ...LEVELS,
+  "no-agent",
+  "no-color",
+  "log-id",
+  "pyroscope",
+]);
 
 /** @throws Error in one sentence */
 export async function runProgram(args: readonly string[]): Promise<void> {
   const program = makeProgram();
   try {
-    await program.parseAsync(withoutGoSwitches(args, switchesOf(program)), { from: "user" });
+    await program.parseAsync(asCommander(args, program, SHARED), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw new Error(sentence(error), { cause: error });
+    if (error.exitCode !== 0) throw new Error(sentence(error, program), { cause: error });
   }
 }
 
@@ -63,7 +71,9 @@ const QUIET: OutputConfiguration = { outputError: () => undefined };
 
 function shared(command: Command): Command {
   return command
-    .exitOverride()
+    .exitOverride((error) => {
+      throw error.exitCode === 0 ? error : new Error(sentence(error, command), { cause: error });
+    })
     .configureOutput(QUIET)
     .optionsGroup(`${GLOBAL_GROUP}:`)
     .option("-v, --verbose", "say more")
@@ -71,7 +81,9 @@ function shared(command: Command): Command {
     .option("--trace", "say everything")
     .option("-q, --quiet", "say what is wrong only")
     .option("--no-agent", "accepted; there is no agent here")
-    .option("--no-color", "accepted; colours are for terminals only");
+    .option("--no-color", "accepted; colours are for terminals only")
+    .option("--log-id <text>", "accepted; it means nothing here")
+    .option("--pyroscope <address>", "accepted; nothing is reported to anybody");
 }
 
 function setLevel(command: Command): void {
@@ -81,15 +93,16 @@ function setLevel(command: Command): void {
   else if (level !== undefined) log.level = level === "trace" ? "trace" : "debug";
 }
 
-function switchesOf(program: Command): Set<string> {
-  const names = program.commands.flatMap((command) =>
-    command.options.filter((option) => option.isBoolean()).map((option) => option.name()),
-  );
-  return new Set(names);
-}
-
-function sentence(error: CommanderError): string {
+/** What was wrong, without a value that may be a secret, and where to look. */
+function sentence(error: CommanderError, command: Command): string {
+  const path = command.parent === null ? "juicefs" : `juicefs ${command.name()}`;
+  if (error.code === "commander.excessArguments") {
+    const taken = command.registeredArguments.map((one) => one.name());
+    const extra = command.args[taken.length] ?? "";
+    return `Cannot use "${extra}": ${path} takes ${taken.join(" and ") || "no argument"} only`;
+  }
   const text = error.message.replace(/^error: /, "").replaceAll("\n", " ");
   const wrongValue = /argument '.*' is invalid\. (.*)$/.exec(text);
-  return wrongValue?.[1] ?? `${text}; juicefs help lists what there is`;
+  if (wrongValue?.[1] !== undefined) return wrongValue[1];
+  return `${text.replace(/^(unknown option '[^'=]*)=[^]*'/, "$1'")}; ${path} --help lists what there is`;
 }

@@ -11,6 +11,7 @@ export interface OptionSpec<T> {
   readonly initial: T;
   /** @throws RangeError saying what is expected */
   readonly parse: (text: string) => T;
+  /** Another name of it: a letter, or more of them. */
   readonly short?: string;
   /** Under which heading help lists it. */
   readonly group?: string;

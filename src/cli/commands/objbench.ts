@@ -11,7 +11,7 @@ const table = {
   "access-key": formatTable["access-key"],
   "secret-key": formatTable["secret-key"],
   "session-token": formatTable["session-token"],
-  "storage-class": formatTable["storage-class"],
+  "storage-class": { ...formatTable["storage-class"], short: "sc" },
   shards: formatTable.shards,
   "block-size": size({ unit: 1024, initial: 4 * MIB, shown: "4M", help: "of large objects, KiB" }),
   "big-object-size": size({
