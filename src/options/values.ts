@@ -64,7 +64,7 @@ export function parseBandwidth(text: string): number {
 export function parseCount(text: string, least = 0): number {
   const count = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < least) {
-    throw new RangeError(`expected a whole number${least > 0 ? ` from ${least} on` : ""}`);
+    throw new RangeError(`expected a whole number from ${least} on`);
   }
   return count;
 }

@@ -43,6 +43,7 @@ export async function formatVolume(request: FormatRequest): Promise<Formatted> {
       old === undefined
         ? newFormat(request.name, withEnvironment(options))
         : changeFormat({ ...old, Name: request.name }, options);
+    tellRounded(request.values["block-size"], format);
     if (old !== undefined && options.encryptKey !== undefined) {
       log.warn("the encryption key stays as it was when the volume was made");
     }
@@ -63,6 +64,14 @@ export async function formatVolume(request: FormatRequest): Promise<Formatted> {
   } finally {
     client.disconnect();
   }
+}
+
+function tellRounded(asked: number | undefined, { BlockSize }: Format): void {
+  if (asked === undefined || asked === BlockSize * 1024) return;
+  log.warn(
+    { asked, blockSize: BlockSize * 1024 },
+    "the block size becomes a power of two from 64K to 16M",
+  );
 }
 
 const UUID_KEY = "juicefs_uuid";

@@ -144,13 +144,23 @@ function passwordOfEnvironment(): string | undefined {
   if (REDIS_PASSWORD !== undefined) return REDIS_PASSWORD;
   if (META_PASSWORD !== undefined) return META_PASSWORD;
   if (META_PASSWORD_FILE === undefined) return undefined;
-  return readFileSync(META_PASSWORD_FILE, "utf8").trimEnd();
+  return readNamed("META_PASSWORD_FILE", META_PASSWORD_FILE).toString().trimEnd();
+}
+
+/** @param name of the setting that names the file */
+function readNamed(name: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`Cannot read ${name} "${path}": ${code}`, { cause });
+  }
 }
 
 function tls(query: URLSearchParams): NonNullable<RedisOptions["tls"]> {
   const file = (name: string, member: string): Record<string, Buffer> => {
     const path = query.get(name);
-    return path === null ? {} : { [member]: readFileSync(path) };
+    return path === null ? {} : { [member]: readNamed(name, path) };
   };
   return {
     rejectUnauthorized: query.get("insecure-skip-verify") === null,
