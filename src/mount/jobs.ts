@@ -48,9 +48,12 @@ export async function listenJobs(mountpoint: string, run: RunJob): Promise<Serve
 
 async function serveOne(socket: Socket, run: RunJob): Promise<void> {
   const gone = new AbortController();
-  socket.once("close", () => {
+  const leave = (): void => {
     gone.abort(new Error("Whoever asked went away"));
-  });
+  };
+  // Nothing is closed while the answer may still be written: that the other side ended is told by itself.
+  socket.once("end", leave);
+  socket.once("close", leave);
   const told = new ToldProgress((line) => {
     if (!socket.destroyed) socket.write(`${JSON.stringify(line)}\n`);
   });
@@ -153,7 +156,13 @@ async function readAnswer(
 ): Promise<unknown> {
   const counters = new Map<number, { counter: Counter; items: number; bytes: number }>();
   signal.addEventListener("abort", () => socket.destroy(), { once: true });
-  for await (const text of createInterface(socket)) {
+  const lines = createInterface(socket);
+  // A socket that breaks, or is destroyed, does not tell its end to who reads its lines.
+  socket.on("error", () => undefined);
+  socket.once("close", () => {
+    lines.close();
+  });
+  for await (const text of lines) {
     const line = JSON.parse(text) as JobLine;
     if ("done" in line) return line.done;
     if ("failed" in line) throw new Error(line.failed);
