@@ -37,6 +37,15 @@ export async function requireEmpty(storage: ObjectStorage): Promise<void> {
   }
 }
 
+/** Before a long job that lists objects. @throws Error in one sentence, with what the store said */
+export async function requireListing(storage: ObjectStorage): Promise<void> {
+  try {
+    for await (const _ of storage.list("")) return;
+  } catch (error) {
+    throw new Error(`Cannot list ${storage.description}: ${reason(error)}`, { cause: error });
+  }
+}
+
 async function tryStorage(storage: ObjectStorage): Promise<void> {
   const key = `testing/${randomBytes(5).toString("hex")}`;
   const written = randomBytes(CHECK_BYTES);

@@ -2,6 +2,7 @@ import { BoundedWork } from "../base/bounded-work.ts";
 import { eraseMetadata } from "../meta/redis/format-store.ts";
 import { openFormat } from "../meta/redis/open.ts";
 import { listSessions } from "../meta/redis/session-status.ts";
+import { requireListing } from "../object/check.ts";
 import { createStorage } from "../object/create.ts";
 import { silent, type JobOptions } from "./progress.ts";
 
@@ -46,6 +47,7 @@ export async function destroyVolume(
     }
     const storage = await createStorage(format);
     try {
+      await requireListing(storage);
       const counter = progress.count("objects deleted");
       const deleted = { objects: 0, bytes: 0 };
       const deletions = new BoundedWork(DELETES_AT_ONCE);

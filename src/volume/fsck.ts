@@ -5,6 +5,7 @@ import { openFormat } from "../meta/redis/open.ts";
 import { pathsOf } from "../meta/redis/paths.ts";
 import type { Ino, Slice } from "../meta/types.ts";
 import { requireCompatible } from "../meta/version-gate.ts";
+import { requireListing } from "../object/check.ts";
 import { createStorage } from "../object/create.ts";
 import { ObjectMissing, type ObjectStorage } from "../object/storage.ts";
 import { silent, type JobOptions } from "./progress.ts";
@@ -44,6 +45,7 @@ export async function checkObjects(
   try {
     requireCompatible(format);
     storage = await createStorage(format);
+    await requireListing(storage);
     return await new ObjectChecker(format, client, storage).check(options);
   } finally {
     await storage?.close();

@@ -4,6 +4,7 @@ import type { Format } from "../meta/format.ts";
 import type { CleanedUp } from "../meta/upkeep.ts";
 import { openFormat } from "../meta/redis/open.ts";
 import { requireCompatible } from "../meta/version-gate.ts";
+import { requireListing } from "../object/check.ts";
 import { createStorage } from "../object/create.ts";
 import type { ObjectInfo, ObjectStorage } from "../object/storage.ts";
 import { compactCrowded } from "./compact.ts";
@@ -68,6 +69,7 @@ export async function collectGarbage(
   try {
     requireCompatible(format);
     storage = await createStorage(format);
+    await requireListing(storage);
     const changes = await changeFirst(request, client, options);
     const used = await usedSlices(client, options);
     const result: GcResult = {
