@@ -37,6 +37,15 @@ export async function requireEmpty(storage: ObjectStorage): Promise<void> {
   }
 }
 
+/** Makes the bucket when it is missing. @throws Error in one sentence, with what the store said */
+export async function prepareStorage(storage: ObjectStorage): Promise<void> {
+  try {
+    await storage.prepare();
+  } catch (error) {
+    throw new Error(`Cannot use ${storage.description}: ${reason(error)}`, { cause: error });
+  }
+}
+
 /** Before a long job that lists objects. @throws Error in one sentence, with what the store said */
 export async function requireListing(storage: ObjectStorage): Promise<void> {
   try {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import pLimit from "p-limit";
+import { prepareStorage } from "../object/check.ts";
 import { createStorage, type StorageSettings } from "../object/create.ts";
 import { ObjectMissing, reasonOf, type ObjectStorage } from "../object/storage.ts";
 import { silent, type JobOptions } from "./progress.ts";
@@ -39,11 +40,14 @@ export async function benchObjects(
   const Name = `__juicefs_benchmark_${Date.now()}__`;
   const storage = await createStorage({ ...request.storage, Name });
   try {
-    await storage.prepare();
-    const functional = request.skipFunctional ? undefined : await tryAll(storage, options);
-    return { functional, performance: await measureAll(storage, request, options) };
+    await prepareStorage(storage);
+    try {
+      const functional = request.skipFunctional ? undefined : await tryAll(storage, options);
+      return { functional, performance: await measureAll(storage, request, options) };
+    } finally {
+      for await (const { key } of storage.list("")) await storage.delete(key);
+    }
   } finally {
-    for await (const { key } of storage.list("")) await storage.delete(key);
     await storage.close();
   }
 }

@@ -17,4 +17,8 @@ test("jobs on a volume whose store is down say so, naming it", async () => {
     );
   }
   await juicefs("status", volume.metaUrl);
+  await assert.rejects(
+    juicefs("objbench", "--storage", "minio", minio.bucket("data")),
+    /juicefs: Cannot use minio:[^ ]+\/data\/[^ ]+: nobody listens there; start it/,
+  );
 });
