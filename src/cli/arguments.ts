@@ -25,7 +25,14 @@ export function asCommander(
   const [first] = program.commands;
   const before = first === undefined ? 0 : countShared(args, optionsOf(first), shared);
   const name = args[before];
-  const command = program.commands.find((one) => one.name() === name);
+  const named = (one: string | undefined): Command | undefined =>
+    program.commands.find((command) => command.name() === one);
+  const command = named(name);
+  // What commander says of a command that it cannot help with is all that it knows.
+  if (name === "help" && args[before + 1] !== undefined) {
+    const [, asked = ""] = args.slice(before);
+    return named(asked) === undefined ? [asked] : [asked, "--help"];
+  }
   if (command === undefined) return args.slice(before);
   const rest = [...args.slice(0, before), ...args.slice(before + 1)];
   return [command.name(), ...translate(rest, optionsOf(command))];

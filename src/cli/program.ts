@@ -99,7 +99,8 @@ function sentence(error: CommanderError, command: Command): string {
   if (error.code === "commander.excessArguments") {
     const taken = command.registeredArguments.map((one) => one.name());
     const extra = command.args[taken.length] ?? "";
-    return `Cannot use "${extra}": ${path} takes ${taken.join(" and ") || "no argument"} only`;
+    const only = taken.length === 0 ? "no arguments" : `${taken.join(" and ")} only`;
+    return `Cannot use "${extra}": ${path} takes ${only}`;
   }
   const text = error.message.replace(/^error: /, "").replaceAll("\n", " ");
   const wrongValue = /argument '.*' is invalid\. (.*)$/.exec(text);

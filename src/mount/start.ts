@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { liesIn } from "../base/inside.ts";
 import { makeFoldersSync } from "../base/make-folders.ts";
 import { withAbsoluteFolders } from "../volume/cache-settings.ts";
 import type { MountConfig, OpenedMessage } from "./messages.ts";
@@ -26,7 +27,7 @@ export async function startMount(
   config: MountConfig,
   { logFile, signal }: StartOptions = {},
 ): Promise<OpenedMessage & { pid: number }> {
-  const output = logFile === undefined ? "inherit" : openLog(logFile);
+  const output = logFile === undefined ? "inherit" : openLog(logFile, config.mountpoint);
   const child = spawn(process.execPath, [PROGRAM], {
     stdio: ["ignore", output, output, "ipc"],
     ...{ env: ownEnvironment(), cwd: workingFolder(config), detached: true },
@@ -56,7 +57,12 @@ export async function startMount(
   }
 }
 
-function openLog(path: string): number {
+function openLog(path: string, mountpoint: string): number {
+  if (liesIn(path, mountpoint)) {
+    throw new Error(
+      `Cannot mount on "${mountpoint}": the log "${path}" would lie there; name another file with --log`,
+    );
+  }
   try {
     makeFoldersSync(dirname(resolve(path)), 0o755);
     return openSync(path, "a", 0o640);

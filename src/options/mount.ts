@@ -12,7 +12,7 @@ import {
 } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { takenTable } from "./taken.ts";
-import { MIB, parseCount, parseMode } from "./values.ts";
+import { MIB, parseCount, parseDuration, parseMode } from "./values.ts";
 
 /** What `mount` takes, under JuiceFS's own names (cmd/mount.go and cmd/flags.go, 1.4). Sizes are bytes, times milliseconds. */
 
@@ -52,6 +52,8 @@ export const mountTable = {
   }),
   heartbeat: duration({
     ...{ group: "META", initial: 12_000, shown: "12s" },
+    // A session that is never alive is cleaned up by others while it is used.
+    parse: (given) => parseDuration(given, 1000),
     help: "between two signs of life; the same on all clients",
   }),
   "read-only": onOff({ group: "META", help: "write nothing, leave no session" }),

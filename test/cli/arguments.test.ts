@@ -31,6 +31,8 @@ function mountOptions(...args: string[]): Record<string, unknown> {
 test("options of all commands may come before the command", () => {
   assert.equal(translated("-q", "--log-id", "x", "status", "url"), "status --quiet --log-id x url");
   assert.equal(translated("--debug=false", "status", "url"), "status url");
+  assert.equal(translated("help", "gc"), "gc --help");
+  assert.equal(translated("help", "none"), "none");
   assert.equal(translated("-V"), "-V");
   assert.equal(translated(), "--help");
 });
@@ -103,6 +105,14 @@ test("a wrong argument is named with the command whose help tells more, and no s
   assert.equal(
     await said("format", "--secret-kee=secret", "redis://host/1", "name"),
     "juicefs: unknown option '--secret-kee'; juicefs format --help lists what there is\n",
+  );
+  assert.equal(
+    await said("mount", "redis://host/1", "/mnt/x", "--heartbeat", "100ms"),
+    'juicefs: Cannot use --heartbeat "100ms": expected a duration from 1s on\n',
+  );
+  assert.equal(
+    await said("format", "redis://host/1", "name", "--trash-days=-1"),
+    'juicefs: Cannot use --trash-days "-1": expected a whole number from 0 on\n',
   );
 });
 

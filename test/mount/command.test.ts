@@ -70,6 +70,11 @@ test("a mount that fails leaves no folder behind, but what was there", async () 
     assert.ok(existsSync(there));
   }
   await assert.rejects(
+    juicefs("mount", "-d", volume.metaUrl, there, "--log", join(there, "mount.log")),
+    /Cannot mount on "[^"]+": the log "[^"]+" would lie there/,
+  );
+  assert.ok(!existsSync(join(there, "mount.log")));
+  await assert.rejects(
     juicefs("mount", volume.metaUrl, "/proc/none"),
     /Cannot mount on "\/proc\/none": the folder is missing and cannot be made \(ENOENT\)/,
   );
