@@ -85,6 +85,8 @@ export interface AttrChange {
   readonly flags?: number;
   /** The kernel asks to drop suid, sgid as after a write by somebody else (FATTR_KILL_SUIDGID). */
   readonly killSuidGid?: boolean;
+  /** chown(2) that leaves both owners as they are: suid and sgid of a program go all the same. */
+  readonly sameOwners?: boolean;
 }
 
 /** The new inode that mknod, mkdir, create or symlink makes. */

@@ -59,6 +59,9 @@ const TYPE_BITS = [0, 0o100000, 0o040000, 0o120000, 0o010000, 0o060000, 0o020000
 /** DT_* are the type bits, shifted. */
 const DT_SHIFT = 12;
 const BLOCK_BYTES = 4096;
+/** What a SETATTR changes. A chown(2) that names no owner brings none of them: the kernel leaves suid and sgid to us. */
+const FATTR_CHANGES =
+  FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME | FATTR_KILL_SUIDGID;
 const NO_ATTR: FuseAttr = {
   ...{ ino: 0n, size: 0, mode: 0, nlink: 0, uid: 0, gid: 0, rdev: 0 },
   ...{ atime: { sec: 0, nsec: 0 }, mtime: { sec: 0, nsec: 0 }, ctime: { sec: 0, nsec: 0 } },
@@ -269,6 +272,7 @@ function changeOf({ valid, ...input }: SetattrIn): SetAttr {
     ...(has(FATTR_ATIME) ? { atime: has(FATTR_ATIME_NOW) ? "now" : input.atime } : {}),
     ...(has(FATTR_MTIME) ? { mtime: has(FATTR_MTIME_NOW) ? "now" : input.mtime } : {}),
     ...(has(FATTR_KILL_SUIDGID) ? { killSuidGid: true } : {}),
+    ...((valid & FATTR_CHANGES) === 0 ? { sameOwners: true } : {}),
   };
 }
 

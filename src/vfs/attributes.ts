@@ -115,5 +115,6 @@ export async function setFlags(
   // What was written before is stored before nothing can be written any more.
   await parts.data.flush(ino);
   const mark = parts.known.mark();
-  parts.known.attrs.learn(ino, await parts.meta.setattr(who, ino, { flags }), mark);
+  // The kernel takes no new time of the change from an ioctl.
+  parts.known.committed(ino, await parts.meta.setattr(who, ino, { flags }), mark);
 }

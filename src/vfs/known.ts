@@ -172,7 +172,7 @@ export class Known {
     this.names.change(parent, name, this.#child(ino), mark);
   }
 
-  /** Attributes that a commit of data left: the kernel does not know them. */
+  /** Attributes that a commit of data or of flags left: the kernel does not know them. */
   committed(ino: Ino, attr: Attr, mark: ReadMark): void {
     const before = this.attrs.doubt(ino);
     this.attrs.learn(ino, attr, mark);

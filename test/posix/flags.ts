@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { refused, type Rule, type Rules } from "./rules.ts";
 import {
   FS_APPEND_FL,
@@ -154,6 +155,20 @@ export const flags: Rules = {
     assert.equal((await me.get_flags(fd)) & (FS_IMMUTABLE_FL | FS_APPEND_FL), FS_APPEND_FL);
     assert.equal((await me.get_xflags(fd)) & 0x18, 0x10);
     assert.equal((await me.run(["chattr", "-a", path])).status, 0);
+  },
+
+  async "setting a flag marks the change of status at once"(folder) {
+    await using me = await startProcess();
+    const path = join(folder, "file");
+    await writeFile(path, "");
+    const fd = await me.open(path, O_RDONLY);
+    const before = await me.stat(path);
+    await setTimeout(20);
+    await me.set_flags(fd, FS_APPEND_FL);
+    const { ctime, mtime } = await me.stat(path);
+    await me.set_flags(fd, 0);
+    assert.notEqual(ctime, before.ctime);
+    assert.equal(mtime, before.mtime);
   },
 
   async "only root sets the flags, everybody reads them"(folder) {

@@ -341,6 +341,25 @@ const owners: Rules = {
     assert.equal((await root.stat(path)).mode & 0o7777, 0o755);
   },
 
+  async "a chown that names no owner takes suid and sgid from a program all the same"(folder) {
+    const path = await makeFile(folder, 0o6755);
+    await using root = await startProcess();
+    await root.chown(path, -1, -1);
+    assert.equal((await root.stat(path)).mode & 0o7777, 0o755);
+    await root.chmod(path, 0o6755);
+    await using alice = await startProcess(ALICE);
+    const fd = await alice.open(path, O_RDONLY);
+    await alice.fchown(fd, -1, -1);
+    assert.equal((await alice.stat(path)).mode & 0o7777, 0o755);
+  },
+
+  async "a chown by somebody else takes nothing"(folder) {
+    const path = await makeFile(folder, 0o6755);
+    await using bob = await startProcess(BOB);
+    await bob.chown(path, -1, -1).catch(() => undefined);
+    assert.equal((await bob.stat(path)).mode & 0o7777, 0o6755);
+  },
+
   async "a change of group by its owner takes suid and sgid from a program"(folder) {
     const path = await makeFile(folder, 0o6755, CAROL);
     await using carol = await startProcess(CAROL);

@@ -22,13 +22,14 @@ export async function setattr(
   return attr(reply);
 }
 
-function how(context: MetaContext, ino: Ino, { killSuidGid }: AttrChange): string {
-  return (killSuidGid === true ? "k" : "") + (context.openFiles.has(ino) ? "o" : "");
+function how(context: MetaContext, ino: Ino, { killSuidGid, sameOwners }: AttrChange): string {
+  const kind = (killSuidGid === true ? "k" : "") + (sameOwners === true ? "c" : "");
+  return kind + (context.openFiles.has(ino) ? "o" : "");
 }
 
 /** Only a change of owner by somebody else than root asks for the groups, and they are not there for nothing. */
-function groupList(caller: Caller, { uid, gid }: AttrChange): string {
-  return uid === undefined && gid === undefined ? "" : groupsOf(caller);
+function groupList(caller: Caller, { uid, gid, sameOwners }: AttrChange): string {
+  return uid === undefined && gid === undefined && sameOwners !== true ? "" : groupsOf(caller);
 }
 
 /** The caller's groups as scripts search them: each behind a comma. */

@@ -2,7 +2,8 @@
 -- Changes attributes: mode, owner, times, flags.
 --   KEYS  i<ino>
 --   ARGV  inode, uid of the caller, mode or '', uid or '', gid or '', atime or '', mtime or '' (12 bytes, or "now"),
---         flags or '', how: "k" drops suid and sgid, "o" the file is open here; the caller's groups, each behind a comma
+--         flags or '', how: "k" drops suid and sgid, "c" is a chown that changes no owner, "o" the file is open here; the
+--         caller's groups, each behind a comma
 --   reply attr      errors ENOENT EPERM ESTALE
 if fenced() then return fail('ESTALE', 'setattr') end
 local ino, caller, how = ARGV[9], tonumber(ARGV[10]), ARGV[17]
@@ -26,7 +27,9 @@ end
 
 local before, old_mode, kind = attr, mode_of(attr), type_of(attr)
 local new_mode = mode or old_mode
-if (uid or gid) and bit.band(old_mode, 3072) ~= 0 then new_mode = after_chown(new_mode, old_mode, kind) end
+-- The kernel asks as for a chown of nothing before a write too, by whoever writes: what that takes away comes with the write.
+local same = string.find(how, 'c', 1, true) and (caller == 0 or caller == u32(attr, UID))
+if (uid or gid or same) and bit.band(old_mode, 3072) ~= 0 then new_mode = after_chown(new_mode, old_mode, kind) end
 if string.find(how, 'k', 1, true) and kind ~= DIRECTORY then new_mode = harmless(new_mode) end
 if new_mode ~= old_mode then
     if #attr >= 80 and u32(attr, 71) > 0 then attr, new_mode = acl_chmod(attr, new_mode) end
