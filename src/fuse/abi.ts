@@ -77,6 +77,7 @@ export const InitFlag = {
   HANDLE_KILLPRIV_V2: 1n << 28n,
   INIT_EXT: 1n << 30n,
   HAS_EXPIRE_ONLY: 1n << 35n,
+  DIRECT_IO_ALLOW_MMAP: 1n << 36n,
   HAS_RESEND: 1n << 39n,
 } as const;
 

@@ -44,6 +44,8 @@ const ALWAYS = [
   "HANDLE_KILLPRIV_V2",
   "INIT_EXT",
   "HAS_EXPIRE_ONLY",
+  // Files opened with O_APPEND pass the page cache by, and can be mapped all the same (Linux 6.6).
+  "DIRECT_IO_ALLOW_MMAP",
   "HAS_RESEND",
 ] as const;
 

@@ -5,6 +5,7 @@ import { refused, type Rules } from "./rules.ts";
 import {
   MAP_PRIVATE,
   MAP_SHARED,
+  O_APPEND,
   O_CREAT,
   O_RDONLY,
   O_RDWR,
@@ -56,6 +57,24 @@ export const mappings: Rules = {
     assert.deepEqual(await me.pread(fd, 4, 0), Buffer.alloc(4, 1));
     await me.map_close(map);
     assert.deepEqual(await readFile(path), Buffer.alloc(4096, 1));
+  },
+
+  async "a file opened to append is mapped, and both see each other"(folder) {
+    await using me = await startProcess();
+    const path = join(folder, "file");
+    const fd = await me.open(path, O_CREAT | O_RDWR | O_APPEND, 0o644);
+    await me.write(fd, Buffer.alloc(4096, "a"));
+    const map = await me.map_file(fd, 4096, BOTH, MAP_SHARED);
+    await me.map_write(map, 1, Buffer.from("mapped"));
+    assert.equal((await me.pread(fd, 8, 0)).toString(), "amappeda");
+    await me.write(fd, Buffer.from("appended"));
+    await me.map_write(map, 4090, Buffer.from("border"));
+    assert.equal((await me.pread(fd, 14, 4090)).toString(), "borderappended");
+    await me.map_close(map);
+    await me.close(fd);
+    const contents = (await readFile(path)).toString();
+    assert.equal(contents.length, 4104);
+    assert.deepEqual([contents.slice(0, 8), contents.slice(4090)], ["amappeda", "borderappended"]);
   },
 
   async "what was mapped and written is there when everything is closed"(folder) {
