@@ -131,6 +131,14 @@ export const flags: Rules = {
       await refused("EPERM", me.rename(join(dir, "new"), join(dir, "newer")));
     }),
 
+  "an append-only directory has no name replaced": (folder) =>
+    withFlags(FS_APPEND_FL, folder, async (me, file, dir) => {
+      const other = `${file.slice(0, -4)}other`;
+      await refused("EPERM", me.rename(other, join(dir, "inside")));
+      await refused("EPERM", me.renameat2(other, join(dir, "inside"), 2));
+      assert.equal(await readFile(join(dir, "inside"), "utf8"), "content");
+    }),
+
   "a file made immutable is not written through a descriptor opened before": async (folder) => {
     await using me = await startProcess();
     const path = join(folder, "file");

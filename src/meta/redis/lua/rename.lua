@@ -35,7 +35,8 @@ if other then
     if exchange and t_dir and not same and below(from, target) then return fail('EINVAL', 'rename') end
     if not exchange and is_dir and not t_dir then return fail('ENOTDIR', 'rename') end
     if not exchange and t_dir and not is_dir then return fail('EISDIR', 'rename') end
-    if tattr and locked_by_flags(tattr) then return fail('EPERM', 'rename') end
+    -- What is replaced or exchanged loses its place in a directory that may only get names.
+    if has_flag(dst, APPEND) or tattr and locked_by_flags(tattr) then return fail('EPERM', 'rename') end
     if tattr and sticky_forbids(dst, tattr, uid) then return fail('EPERM', 'rename') end
     if not exchange and t_dir and call('HLEN', KEYS[10]) > 0 then return fail('ENOTEMPTY', 'rename') end
     if tattr and has_flag(tattr, SKIP_TRASH) then hour = '' end
