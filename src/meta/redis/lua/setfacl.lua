@@ -14,8 +14,6 @@ if not access and type_of(attr) ~= DIRECTORY then
     return seen(ino, attr)
 end
 local before, mode, id = attr, mode_of(attr), 0
-local member = caller == 0 or string.find(ARGV[13] .. ',', ',' .. dec(u32(attr, GID)) .. ',', 1, true)
-if not member then mode = bit.band(mode, bit.bnot(1024)) end
 local now = {access_acl_id(attr), default_acl_id(attr)}
 if rule ~= '' then
     -- What the rule leaves open is as the mode has it.
@@ -24,6 +22,9 @@ if rule ~= '' then
         if acl_part(rule, part) == ABSENT then rule = acl_put(rule, part, math.floor(mode / shift) % 8) end
     end
     if access then
+        -- As posix_acl_update_mode(): a mode that somebody outside the group sets has no sgid.
+        local member = caller == 0 or string.find(ARGV[13] .. ',', ',' .. dec(u32(attr, GID)) .. ',', 1, true)
+        if not member then mode = bit.band(mode, bit.bnot(1024)) end
         local group = acl_part(rule, acl_is_minimal(rule) and 1 or 2)
         mode = mode - mode % 512 + acl_part(rule, 0) * 64 + group * 8 + acl_part(rule, 3)
     end
