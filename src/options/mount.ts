@@ -42,7 +42,10 @@ export const mountTable = {
   "enable-ioctl": onOff({ group: "FUSE", help: "chattr and lsattr", initial: true }),
   o: fuseOptions,
 
-  subdir: text({ group: "META", help: "show this directory of the volume only", value: "path" }),
+  subdir: text({
+    ...{ group: "META", value: "path" },
+    help: "show this directory of the volume only; it is made where there is none",
+  }),
   "atime-mode": choice(["noatime", "relatime", "strictatime"], {
     ...{ group: "META", help: "when reading is noted" },
   }),

@@ -2,8 +2,7 @@ import { join } from "node:path";
 import type { BlockStore } from "../chunk/block-store.ts";
 import type { PendingUploads } from "../chunk/staging.ts";
 import { Spool } from "../chunk/spool.ts";
-import { FsError } from "../base/fs-error.ts";
-import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
+import { ROOT_INO } from "../meta/limits.ts";
 import type { Format } from "../meta/format.ts";
 import type { Meta, MetaListener, Notice, NoticeCounts, Trust } from "../meta/meta.ts";
 import { openMeta } from "../meta/redis/open.ts";
@@ -25,6 +24,7 @@ import { openStore } from "./open-store.ts";
 import { FollowedSettings } from "./followed-settings.ts";
 import { requireOutside } from "./outside.ts";
 import { storageSettings } from "./storage-settings.ts";
+import { openSubdir } from "./subdir.ts";
 import { tryStorage } from "./try-storage.ts";
 
 /** How a volume is opened for a mount. */
@@ -152,7 +152,7 @@ async function show(
     options: {
       ...shownAs(values, format),
       readOnly,
-      root: values.subdir === undefined ? ROOT_INO : await resolve(meta, values.subdir),
+      root: await rootOf(meta, values.subdir, { make: !readOnly && after === undefined }),
     },
   };
   deferred.vfs = parts;
@@ -301,20 +301,11 @@ function look(parts: VfsParts, ino: Ino): void {
   if (asked instanceof Promise) asked.catch(() => undefined);
 }
 
-/** The directory that `--subdir` names. @throws Error when there is none */
-async function resolve(meta: Meta, path: string): Promise<Ino> {
-  let ino: Ino = ROOT_INO;
-  for (const name of path.split("/").filter((part) => part !== "")) {
-    try {
-      const entry = await meta.lookup(ino, Buffer.from(name));
-      if (entry.attr.type !== TYPE_DIRECTORY) throw new FsError("ENOTDIR", "subdir");
-      ino = entry.ino;
-    } catch (error) {
-      if (!(error instanceof FsError) || error.code === "EIO") throw error;
-      throw new Error(`Cannot show subdir "${path}": the volume has no directory of that name`, {
-        cause: error,
-      });
-    }
-  }
-  return ino;
+/** A directory that was removed while it is shown is not made anew for a successor: the kernel holds what was in it. */
+async function rootOf(
+  meta: Meta,
+  subdir: string | undefined,
+  { make }: { make: boolean },
+): Promise<Ino> {
+  return subdir === undefined ? ROOT_INO : openSubdir(meta, subdir, make);
 }

@@ -47,7 +47,11 @@ test("what cannot be mounted is told in one line, and nothing is left behind", a
     ],
     [[metaUrl, join(folder, "a"), "--buffer-size", "x"], /Cannot use --buffer-size "x": expected/],
     [[metaUrl, join(folder, "a"), "--nothing"], /unknown option '--nothing'/],
-    [[metaUrl, join(folder, "a"), "--subdir", "none"], /has no directory of that name/],
+    [[metaUrl, join(folder, "a"), "--subdir", "../none"], /has no directory of that name/],
+    [
+      [metaUrl, join(folder, "a"), "--subdir", "none", "--read-only"],
+      /has no directory of that name/,
+    ],
     [[metaUrl, join(folder, "a"), "--check-storage", "--bucket", file], /Cannot use file:/],
   ];
   for (const [args, expected] of cases) {
@@ -65,6 +69,25 @@ test("a mounted volume is not mounted over", async () => {
   const said = await refusal("mount", volume.metaUrl, mount.path);
   assert.match(said, /a volume is mounted there already/);
   assert.deepEqual(await readdir(mount.path), []);
+});
+
+test("a subdirectory that is missing is made as JuiceFS makes it, by one of those who come at once", async () => {
+  await using volume = await formatTestVolume();
+  const mounting = ["new/./deep/", "/new/deep"].map((path) =>
+    mountVolume(volume, ["--subdir", path]),
+  );
+  await using mounts = new AsyncDisposableStack();
+  const [one, two] = await Promise.all(mounting);
+  assert.ok(one !== undefined && two !== undefined);
+  mounts.use(one);
+  mounts.use(two);
+  await writeFile(join(one.path, "file"), "shared");
+  assert.equal(await readFile(join(two.path, "file"), "utf8"), "shared");
+  await using whole = await mountVolume(volume);
+  for (const path of ["new", "new/deep"]) {
+    const { mode, uid, gid } = await stat(join(whole.path, path));
+    assert.deepEqual({ mode, uid, gid }, { mode: 0o40777, uid: 0, gid: 0 });
+  }
 });
 
 test("a subdirectory can be shown alone, and read-only", async () => {
