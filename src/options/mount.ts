@@ -12,7 +12,7 @@ import {
 } from "./specs.ts";
 import type { OptionSpec, OptionTable, OptionValues } from "./table.ts";
 import { takenTable } from "./taken.ts";
-import { MIB, parseCount, parseDuration, parseMode } from "./values.ts";
+import { MIB, parseCount, parseDuration, parseMode, parseSize } from "./values.ts";
 
 /** What `mount` takes, under JuiceFS's own names (cmd/mount.go and cmd/flags.go, 1.4). Sizes are bytes, times milliseconds. */
 
@@ -31,6 +31,13 @@ const ioThreads: OptionSpec<number | undefined> = {
   help: "threads that store, read and compress; 0: the thread that serves does it",
   shown: "half of the cores",
 };
+
+/** JuiceFS takes a shorter one for this too; a session that says nothing for five of them is dead to others. */
+const HEARTBEAT_LEAST_MS = 1000;
+/** A timer cannot wait for a month: it would end at once, again and again. */
+const HEARTBEAT_MOST_MS = 86_400_000;
+/** JuiceFS takes less for this too: a block must find room. */
+const BUFFER_LEAST = 32 * MIB;
 
 export const mountTable = {
   "enable-xattr": onOff({ group: "FUSE", help: "extended attributes", initial: true }),
@@ -55,9 +62,9 @@ export const mountTable = {
   }),
   heartbeat: duration({
     ...{ group: "META", initial: 12_000, shown: "12s" },
-    // A session that is never alive is cleaned up by others while it is used.
-    parse: (given) => parseDuration(given, 1000),
     help: "between two signs of life; the same on all clients",
+    parse: (given) =>
+      Math.min(Math.max(parseDuration(given), HEARTBEAT_LEAST_MS), HEARTBEAT_MOST_MS),
   }),
   "read-only": onOff({ group: "META", help: "write nothing, leave no session" }),
   "no-bgjob": onOff({ group: "META", help: "leave clean-up to other clients" }),
@@ -109,6 +116,7 @@ export const mountTable = {
   "buffer-size": size({
     ...{ group: "CACHE", unit: MIB, initial: 300 * MIB, shown: "300M" },
     help: "memory for data that is being written and read",
+    parse: (given) => Math.max(parseSize(given, MIB), BUFFER_LEAST),
   }),
   ...cacheTable,
   prefetch: count({

@@ -114,10 +114,19 @@ export function parseHours(text: string): { start: number; end: number } {
 }
 
 const NOBODY = 65534;
+/** The highest number means "nobody in particular" to the kernel. */
+const ID_MAX = 0xff_ff_ff_fe;
 
 /** `UID:GID`; a part that is left out is nobody. */
 export function parseOwner(text: string): { uid: number; gid: number } {
   const [, uid = "", gid = ""] = /^(\d*):?(\d*)$/.exec(text) ?? [];
   if (!/^\d*(:\d*)?$/.test(text)) throw new RangeError("expected UID:GID, such as 1000:1000");
-  return { uid: uid === "" ? NOBODY : Number(uid), gid: gid === "" ? NOBODY : Number(gid) };
+  const owner = {
+    uid: uid === "" ? NOBODY : Number(uid),
+    gid: gid === "" ? NOBODY : Number(gid),
+  };
+  if (Math.max(owner.uid, owner.gid) > ID_MAX) {
+    throw new RangeError(`expected UID:GID up to ${ID_MAX}`);
+  }
+  return owner;
 }

@@ -53,6 +53,7 @@ const REFUSED: readonly (readonly [string, Record<string, string>, RegExp])[] = 
   ["a bad name", { name: "A" }, /name "A": expected 3 to 63 lower-case/],
   ["an empty value", { bucket: "" }, /bucket "": expected a value/],
   ["a store without a bucket", { storage: "s3" }, /storage "s3" without a bucket/],
+  ["a user that no system has", { "all-squash": "99999999999:1" }, /expected UID:GID up to/],
   ["two of one secret", { "secret-key": "s", "secret-key-file": "f" }, /give one of them/],
 ];
 for (const [what, opts, expected] of REFUSED) {
@@ -68,6 +69,14 @@ for (const [what, opts, expected] of REFUSED) {
     );
   });
 }
+
+test("what JuiceFS takes for the least it can do with is that here too", () => {
+  const { given, secrets } = parseVolumeOptions({ heartbeat: "0", "buffer-size": "0" });
+  const values = mountValues(given, secrets);
+  assert.equal(values.heartbeat, 1000);
+  assert.equal(values["buffer-size"], 32 * 2 ** 20);
+  assert.ok(mountValues({ heartbeat: "100d" }, {}).heartbeat < 2 ** 31, "what a timer can wait");
+});
 
 test("what is refused about a secret does not tell it", () => {
   for (const opts of [
