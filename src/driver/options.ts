@@ -1,3 +1,4 @@
+import { isAbsolute } from "node:path";
 import { formatTable, type FormatValues } from "../options/format.ts";
 import { mountTable, type MountValues } from "../options/mount.ts";
 import { choice, onOff } from "../options/specs.ts";
@@ -90,11 +91,33 @@ function checkTogether(
       "Cannot use bucket: its URL holds a password; give access-key and secret-key as options of their own",
     );
   }
-  if ((given["storage"] ?? "file").toLowerCase() !== "file" && !("bucket" in given)) {
+  if (wantsDestruction(given) && "subdir" in given) {
+    throw new RangeError(
+      "Cannot use on-remove=destroy with subdir: it would destroy the whole file system, other volumes' directories too",
+    );
+  }
+  checkBucket(given);
+}
+
+function checkBucket(given: VolumeOptions["given"]): void {
+  const { bucket } = given;
+  const folder = isFolderStorage(given);
+  if (!folder && bucket === undefined) {
     throw new RangeError(
       `Cannot use storage "${given["storage"]}" without a bucket: add -o bucket=http://host:port/name`,
     );
   }
+  // Taken for a folder, a URL would be one below wherever the driver was started.
+  if (folder && bucket !== undefined && !isAbsolute(bucket)) {
+    const cure = bucket.includes("://")
+      ? "add -o storage=minio or -o storage=s3"
+      : "expected an absolute path, or a URL and a storage";
+    throw new RangeError(`Cannot use bucket "${bucket}" as a folder: ${cure}`);
+  }
+}
+
+function isFolderStorage(given: VolumeOptions["given"]): boolean {
+  return (given["storage"] ?? "file").toLowerCase() === "file";
 }
 
 /** As JuiceFS spells it: `--access_key` is `access-key`. */
@@ -150,7 +173,12 @@ export function verifies({ given }: VolumeOptions): boolean {
   return driverTable.verify.parse(given["verify"] ?? "true");
 }
 
+/** Never what shows a part of a file system: an earlier version took both options together. */
 export function destroysOnRemove(given: VolumeOptions["given"]): boolean {
+  return wantsDestruction(given) && !("subdir" in given);
+}
+
+function wantsDestruction(given: VolumeOptions["given"]): boolean {
   return given["on-remove"]?.toLowerCase() === "destroy";
 }
 

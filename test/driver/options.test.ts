@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatValues, mountValues, parseVolumeOptions } from "../../src/driver/options.ts";
+import {
+  destroysOnRemove,
+  formatValues,
+  mountValues,
+  parseVolumeOptions,
+} from "../../src/driver/options.ts";
 import { volumeName } from "../../src/driver/origin.ts";
 
 test("no options, null and an empty object are the same", () => {
@@ -53,7 +58,22 @@ const REFUSED: readonly (readonly [string, Record<string, string>, RegExp])[] = 
   ["a bad name", { name: "A" }, /name "A": expected 3 to 63 lower-case/],
   ["an empty value", { bucket: "" }, /bucket "": expected a value/],
   ["a store without a bucket", { storage: "s3" }, /storage "s3" without a bucket/],
+  [
+    "a URL without its storage",
+    { bucket: "http://h:9000/b" },
+    /"http:\/\/h:9000\/b" as a folder: add -o storage=minio or/,
+  ],
+  [
+    "a folder that depends on the driver's own",
+    { bucket: "b" },
+    /"b" as a folder: .*absolute path/,
+  ],
   ["a user that no system has", { "all-squash": "99999999999:1" }, /expected UID:GID up to/],
+  [
+    "the destruction of a directory",
+    { "on-remove": "Destroy", subdir: "a" },
+    /on-remove=destroy with subdir: it would destroy the whole file system/,
+  ],
   ["two of one secret", { "secret-key": "s", "secret-key-file": "f" }, /give one of them/],
 ];
 for (const [what, opts, expected] of REFUSED) {
@@ -69,6 +89,12 @@ for (const [what, opts, expected] of REFUSED) {
     );
   });
 }
+
+test("a volume that shows a directory never destroys its file system", () => {
+  assert.ok(destroysOnRemove({ "on-remove": "destroy" }));
+  assert.ok(!destroysOnRemove({ "on-remove": "destroy", subdir: "a" }));
+  assert.ok(!destroysOnRemove({}));
+});
 
 test("what JuiceFS takes for the least it can do with is that here too", () => {
   const { given, secrets } = parseVolumeOptions({ heartbeat: "0", "buffer-size": "0" });
