@@ -7,8 +7,10 @@ import { join, resolve } from "node:path";
 /** The word for no folder at all. */
 const MEMORY = "memory";
 
+/** `JUICEFS_CACHE`: where the folder that JuiceFS takes would be lost, as in the managed plugin. */
 export function defaultCacheDir(): string {
-  return process.getuid?.() === 0 ? "/var/jfsCache" : join(homedir(), ".juicefs", "cache");
+  const folder = process.getuid?.() === 0 ? "/var/jfsCache" : join(homedir(), ".juicefs", "cache");
+  return process.env["JUICEFS_CACHE"] ?? folder;
 }
 
 /**

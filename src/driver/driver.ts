@@ -12,6 +12,7 @@ import { requireName } from "./names.ts";
 import {
   destroysOnRemove,
   parseVolumeOptions,
+  requireKept,
   sameOptions,
   verifies,
   type VolumeOptions,
@@ -114,6 +115,7 @@ export class Driver {
   ): Promise<void> {
     requireName(name);
     const options = parseVolumeOptions(opts);
+    requireKept(options, this.#settings.kept);
     await this.#alone(name, async () => {
       const known = this.#volumes.get(name);
       if (known !== undefined) {

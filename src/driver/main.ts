@@ -28,8 +28,12 @@ for (const event of ["uncaughtException", "unhandledRejection"] as const) {
 
 async function main(): Promise<void> {
   const managed = process.argv.includes("managed");
-  // Below what the engine keeps when the container of the plugin dies: what was written and not stored is found again there.
-  if (managed) process.env["JUICEFS_RUN"] ??= "/jfs/run";
+  if (managed) {
+    // Below what the engine keeps when the container of the plugin dies: what was written and not stored is found again there.
+    process.env["JUICEFS_RUN"] ??= "/jfs/run";
+    // And over upgrades: blocks are staged in the cache.
+    process.env["JUICEFS_CACHE"] ??= "/jfs/cache";
+  }
   const settings = readSettings(process.env, { managed });
   // They are for this process, not for its children.
   for (const name of ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]) delete process.env[name];

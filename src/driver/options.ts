@@ -1,4 +1,4 @@
-import { isAbsolute } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { formatTable, type FormatValues } from "../options/format.ts";
 import { mountTable, type MountValues } from "../options/mount.ts";
 import { choice, onOff } from "../options/specs.ts";
@@ -116,8 +116,32 @@ function checkBucket(given: VolumeOptions["given"]): void {
   }
 }
 
+/**
+ * Refuses folders for what lies nowhere else where they would go with the managed plugin. `kept`: the folder that stays over
+ * its upgrades; undefined: all do.
+ *
+ * @throws RangeError in one sentence
+ */
+export function requireKept({ given }: VolumeOptions, kept: string | undefined): void {
+  if (kept === undefined) return;
+  const objects = isFolderStorage(given) ? [given["bucket"] ?? kept] : [];
+  const staged = mountTable.writeback.parse(given["writeback"] ?? "false")
+    ? (given["cache-dir"] ?? kept).split(/[:,]/)
+    : [];
+  for (const [option, folders] of Object.entries({ bucket: objects, "cache-dir": staged })) {
+    if (folders.every((folder) => folder === "memory" || isBelow(folder, kept))) continue;
+    throw new RangeError(
+      `Cannot use ${option} "${given[option]}": an upgrade of the plugin would throw it away; leave it out, or take a folder below ${kept}`,
+    );
+  }
+}
+
 function isFolderStorage(given: VolumeOptions["given"]): boolean {
   return (given["storage"] ?? "file").toLowerCase() === "file";
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return join("/", path, "/").startsWith(join(folder, "/"));
 }
 
 /** As JuiceFS spells it: `--access_key` is `access-key`. */

@@ -8,6 +8,8 @@ import { parseDuration } from "../options/values.ts";
 export interface Settings {
   /** Inside the managed plugin: the mounts end with the container, and the driver with dockerd. */
   readonly managed: boolean;
+  /** What of the managed plugin's file system stays over its upgrades; undefined: all of the driver's does. */
+  readonly kept: string | undefined;
   /** Where to listen; undefined: at the descriptor that systemd passes. */
   readonly socket: string | undefined;
   /** What must survive a reboot: known volumes, the embedded Redis, local objects, secrets, logs. */
@@ -21,19 +23,22 @@ export interface Settings {
 }
 
 const SYSTEMD_DESCRIPTORS = "1";
+/** `propagatedMount` of config.json. */
+const KEPT = "/jfs";
 
 /** @throws RangeError naming the variable whose value is wrong */
 export function readSettings(
   environment: NodeJS.ProcessEnv,
   { managed }: { managed: boolean },
 ): Settings {
-  const root = managed ? "/jfs" : "/var/lib/juicefs-volume";
+  const root = managed ? KEPT : "/var/lib/juicefs-volume";
   const state = environment["JUICEFS_STATE"] ?? (managed ? join(root, "state") : root);
   const activated =
     environment["LISTEN_FDS"] === SYSTEMD_DESCRIPTORS &&
     environment["LISTEN_PID"] === String(process.pid);
   return {
     managed,
+    kept: managed ? KEPT : undefined,
     socket: activated
       ? undefined
       : (environment["JUICEFS_SOCKET"] ?? "/run/docker/plugins/juicefs.sock"),

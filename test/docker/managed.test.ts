@@ -245,9 +245,19 @@ test("a plugin whose mounts the engine took away is started again, and its volum
   );
 });
 
+test("a folder that an upgrade would throw away is refused", async () => {
+  const args = ["volume", "create", "-d", "juicefs", "-o", "bucket=/srv/photos", "photos"];
+  assert.match(await engine.refused(...args), /an upgrade of the plugin would throw it away/);
+});
+
 test("an upgrade keeps volumes, labels and files", async () => {
   await create("kept", "--label", "a=b");
   await engine.inContainer(["-v", "kept:/data"], "echo kept > /data/a");
+  // What is staged is stored nowhere else for the next hours.
+  const later = (new Date().getHours() + 12) % 24;
+  const hours = `upload-hours=${later}-${(later + 1) % 24}`;
+  await create("staged", "--opt", "writeback=true", "--opt", hours);
+  await engine.inContainer(["-v", "staged:/data"], "echo staged > /data/a");
   await push("v2");
   await engine.docker("plugin", "disable", "--force", "juicefs");
   const skip = ["--grant-all-permissions", "--skip-remote-check"];
@@ -261,6 +271,7 @@ test("an upgrade keeps volumes, labels and files", async () => {
     "b",
   );
   assert.equal(await engine.inContainer(["-v", "kept:/data"], "cat /data/a"), "kept");
+  assert.equal(await engine.inContainer(["-v", "staged:/data"], "cat /data/a"), "staged");
 });
 
 test("with live-restore containers write on through the death of the engine", async () => {

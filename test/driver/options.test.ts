@@ -5,6 +5,7 @@ import {
   formatValues,
   mountValues,
   parseVolumeOptions,
+  requireKept,
 } from "../../src/driver/options.ts";
 import { volumeName } from "../../src/driver/origin.ts";
 
@@ -94,6 +95,35 @@ test("a volume that shows a directory never destroys its file system", () => {
   assert.ok(destroysOnRemove({ "on-remove": "destroy" }));
   assert.ok(!destroysOnRemove({ "on-remove": "destroy", subdir: "a" }));
   assert.ok(!destroysOnRemove({}));
+});
+
+test("the managed plugin takes no folder that its upgrade throws away", () => {
+  const refused = (opts: Record<string, string>, kept?: string): string => {
+    try {
+      requireKept(parseVolumeOptions(opts), kept);
+      return "";
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const lost: Record<string, string>[] = [
+    { bucket: "/srv/photos" },
+    { bucket: "/jfs/../srv" },
+    { writeback: "true", "cache-dir": "/jfs/cache:/ssd" },
+  ];
+  for (const opts of lost) {
+    assert.match(refused(opts, "/jfs"), /an upgrade of the plugin would throw it away/);
+    assert.equal(refused(opts), "");
+  }
+  const kept: Record<string, string>[] = [
+    {},
+    { bucket: "/jfs/photos" },
+    { storage: "minio", bucket: "http://h:9000/b" },
+    { "cache-dir": "/ssd" },
+    { writeback: "", "cache-dir": "memory" },
+    { writeback: "" },
+  ];
+  for (const opts of kept) assert.equal(refused(opts, "/jfs"), "", JSON.stringify(opts));
 });
 
 test("what JuiceFS takes for the least it can do with is that here too", () => {
