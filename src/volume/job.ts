@@ -1,4 +1,7 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import type { Format } from "../meta/format.ts";
 import type { FormatValues } from "../options/format.ts";
 import { destroyVolume } from "./destroy.ts";
 import { formatVolume } from "./format.ts";
@@ -51,8 +54,22 @@ async function format({ metaUrl, name, fallbackName, values }: FormatJob): Promi
       `Cannot use volume "${name}": the database holds volume "${found.Name}"; correct the name or choose another database number`,
     );
   }
+  if (!made) requireObjectsHere(found);
   const { Name, UUID, Storage, Bucket } = found;
   return { name: Name, uuid: UUID, storage: Storage, bucket: Bucket, made };
+}
+
+/**
+ * A folder that only another host has would be made here too: neither could read what the other writes.
+ *
+ * @throws Error in one sentence
+ */
+function requireObjectsHere({ Name, Storage, Bucket, Shards }: Format): void {
+  const folder = join(Bucket, Name);
+  if (Storage !== "file" || Shards > 1 || existsSync(folder)) return;
+  throw new Error(
+    `Cannot use volume "${Name}": its objects lie in the folder "${folder}", which is not on this host; what hosts share needs a bucket that all of them reach`,
+  );
 }
 
 async function answer(): Promise<JobAnswer<FormatDone | DestroyDone>> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
@@ -104,6 +104,23 @@ test("a wrong bucket is refused when the volume is created, and no volume is mad
   const said = await refusal(driver, "VolumeDriver.Create", { Name: "b", Opts });
   assert.match(said, /127\.0\.0\.1:\d+.*nobody listens there/);
   assert.doesNotMatch(said, /hush/);
+});
+
+test("a file system whose objects lie on another host is refused, for what is written here could not be read there", async () => {
+  await using redis = await startRedis();
+  await using driver = await startDriver();
+  const objects = driver.namespace.path(join(driver.state, "objects"));
+  const create = { Opts: { metaurl: redis.url(1) } };
+  await driver.done("VolumeDriver.Create", { Name: "photos", ...create });
+  // As on a host that has not got them.
+  await rename(objects, `${objects}-of-another-host`);
+  const said = await refusal(driver, "VolumeDriver.Create", { Name: "again", ...create });
+  assert.match(
+    said,
+    /"photos": its objects lie in the folder ".*objects.*", which is not on this host/,
+  );
+  await rename(`${objects}-of-another-host`, objects);
+  await driver.done("VolumeDriver.Create", { Name: "again", ...create });
 });
 
 /** A state folder on a small disk of its own, with one volume whose stores lie elsewhere. */
