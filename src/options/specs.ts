@@ -50,7 +50,7 @@ export function size<T extends number | undefined>(
 export function duration<T extends number | undefined>(
   spec: Described<number | T> & { initial: T },
 ): OptionSpec<number | T> {
-  return { value: "duration", parse: (given: string) => parseDuration(given), ...spec };
+  return { value: "duration", parse: parseDuration, ...spec };
 }
 
 /** Mbps. */

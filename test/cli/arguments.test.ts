@@ -107,10 +107,6 @@ test("a wrong argument is named with the command whose help tells more, and no s
     "juicefs: unknown option '--secret-kee'; juicefs format --help lists what there is\n",
   );
   assert.equal(
-    await said("mount", "redis://host/1", "/mnt/x", "--heartbeat", "100ms"),
-    'juicefs: Cannot use --heartbeat "100ms": expected a duration from 1s on\n',
-  );
-  assert.equal(
     await said("format", "redis://host/1", "name", "--trash-days=-1"),
     'juicefs: Cannot use --trash-days "-1": expected a whole number from 0 on\n',
   );
