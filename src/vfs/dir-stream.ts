@@ -20,11 +20,11 @@ interface Listed {
   readonly record: NameRecord | undefined;
 }
 
-/** One batch of a listing: entries that have the numbers from `first` on. */
+/** One batch of a listing: entries that have the numbers from `first` on. Of one that is read again some may be gone. */
 interface Batch {
   readonly first: number;
   readonly cursor: string;
-  readonly entries: readonly Listed[];
+  readonly entries: readonly (Listed | undefined)[];
   readonly next: string;
   readonly asked: Asked;
 }
@@ -44,7 +44,7 @@ interface Asking {
   readonly reply: Promise<DirBatch>;
 }
 
-/** Where a batch begins: the number of its first entry and the server's cursor. */
+/** Where a batch begins: the number of its first entry and the server's cursor, which is 0 behind the last one too. */
 interface Start {
   readonly first: number;
   readonly cursor: string;
@@ -81,7 +81,7 @@ function endOf(batch: Batch): number {
 /**
  * An open directory. Where all its names are known they are read from memory; else entries are asked for in batches of which
  * one is held while the next one is on its way, where each began is remembered, and names that a rehash of the server brings
- * twice are told once.
+ * twice are told once. Who goes back finds each name where it was, whatever was made or removed meanwhile.
  */
 export class DirStream {
   readonly #parts: VfsParts;
@@ -234,20 +234,58 @@ export class DirStream {
       if (held.next === "0") return undefined;
     }
     let start = this.#starts.findLast(({ first }) => first <= at) ?? FIRST;
-    for (;;) {
+    while (start === FIRST || start.cursor !== "0") {
       const batch = await this.#load(start, plus);
-      if (batch.next !== "0") this.#noteStart({ first: endOf(batch), cursor: batch.next });
       if (at < endOf(batch)) return batch;
-      if (batch.next === "0") return undefined;
       start = { first: endOf(batch), cursor: batch.next };
     }
-  }
-
-  #noteStart(start: Start): void {
-    if ((this.#starts.at(-1)?.first ?? 0) < start.first) this.#starts.push(start);
+    return undefined;
   }
 
   async #load(start: Start, plus: boolean): Promise<Batch> {
+    const following = this.#starts.find(({ first }) => first > start.first);
+    if (following === undefined) {
+      this.#batch = await this.#loadNew(start, plus);
+      this.#noteStart({ first: endOf(this.#batch), cursor: this.#batch.next });
+    } else {
+      this.#batch = await this.#loadAgain(start, following, plus);
+    }
+    return this.#batch;
+  }
+
+  /** One that brought nothing new is passed over by who comes again. */
+  #noteStart(start: Start): void {
+    if (this.#starts.at(-1)?.first === start.first) this.#starts.pop();
+    this.#starts.push(start);
+  }
+
+  /**
+   * What was told before, with the numbers it was told with; what was made meanwhile is left out. Where the server's table grew
+   * it takes several answers.
+   */
+  async #loadAgain(start: Start, following: Start, plus: boolean): Promise<Batch> {
+    const directory = this.#parts.known.names.directory(this.#ino);
+    [this.#collected, this.#next] = [undefined, undefined];
+    const length = following.first - start.first;
+    const entries = Array.from<Listed | undefined>({ length });
+    let [cursor, beyond] = [start.cursor, false];
+    let since: Asked | undefined;
+    do {
+      const { asked, reply } = this.#ask(cursor, plus);
+      since ??= asked;
+      const answer = await reply;
+      for (const entry of answer.entries) {
+        const at = this.#told.numberOf(entry.name) - start.first;
+        if (at >= length) beyond = true;
+        else if (at >= 0)
+          entries[at] = { entry, record: this.#learn(directory, entry, asked.mark) };
+      }
+      ({ cursor } = answer);
+    } while (cursor !== following.cursor && cursor !== "0" && !beyond);
+    return { ...start, entries, next: following.cursor, asked: since };
+  }
+
+  async #loadNew(start: Start, plus: boolean): Promise<Batch> {
     const { known } = this.#parts;
     const directory = known.names.directory(this.#ino);
     if (start.cursor === "0")
@@ -262,8 +300,7 @@ export class DirStream {
       return { entry, record };
     });
     this.#collect(directory, listed, cursor === "0");
-    this.#batch = { ...start, entries: listed, next: cursor, asked };
-    return this.#batch;
+    return { ...start, entries: listed, next: cursor, asked };
   }
 
   /** What was asked for ahead, once: where it failed it is asked for anew, and so is what a reader comes for much later. */

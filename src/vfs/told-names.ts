@@ -31,6 +31,12 @@ export class ToldNames {
     return number;
   }
 
+  /** The number that a name was told with, 0 where it was not. */
+  numberOf(name: Uint8Array): number {
+    this.#hash(name);
+    return this.#slots[this.#find() + 3] ?? 0;
+  }
+
   clear(): void {
     if (this.#count === 0) return;
     this.#slots = new Uint32Array(SMALLEST * FIELDS);

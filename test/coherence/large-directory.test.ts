@@ -4,6 +4,7 @@ import { chmod, mkdir, stat, unlink, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
 import { DIRECTORY_MAX } from "../../src/vfs/name-records.ts";
@@ -12,12 +13,13 @@ import { settled } from "../support/pair.ts";
 import { until } from "../support/process.ts";
 import { countRoundTrips } from "../support/round-trips.ts";
 
-/** A directory of more names than a mount keeps. */
+/** Directories of more names than a mount keeps, or than come in one batch. */
 
 const run = promisify(execFile);
 const MORE = 20_000;
 const BATCH = 4096;
 const FIRST_INO = 1_000_000n;
+const SEEKER = fileURLToPath(new URL("seek-directory.py", import.meta.url));
 
 const nameOf = (number: number): string => `file ${number}`;
 
@@ -88,5 +90,20 @@ test("ls -l of a directory larger than what is kept asks for batches, not for na
     assert.equal((await stat(ours)).mode & 0o777, 0o640);
     await unlink(ours);
     assert.equal(existsSync(ours), false);
+  }
+});
+
+test("who goes back in a listing finds every name that stayed, whatever was made or removed meanwhile", async () => {
+  // The server's table grows with more than 16384 names.
+  const count = 16_300;
+  await using volume = await formatTestVolume();
+  await fill(volume, count);
+  for (const made of [0, 20, 300]) {
+    // A mount that knows nothing of the directory yet.
+    await using mount = await mountVolume(volume, ["--no-bgjob"]);
+    const { stdout } = await run("python3", [SEEKER, join(mount.path, "d"), String(made)]);
+    const { listed, ...wrong } = JSON.parse(stdout) as Record<string, number>;
+    assert.ok((listed ?? 0) > count - 10, stdout);
+    assert.deepEqual(wrong, { missing: 0, twice: 0, before: 0 }, `with ${made} new names`);
   }
 });
