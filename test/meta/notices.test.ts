@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Redis } from "ioredis";
 import { isTrash, ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import type { Notice } from "../../src/meta/meta.ts";
-import { decodeMessage, isEcho, splitMessage } from "../../src/meta/redis/notice.ts";
+import { compareIds, decodeMessage, isEcho, splitMessage } from "../../src/meta/redis/notice.ts";
+import { makeFolder } from "../support/folder.ts";
 import { makeVolume, ROOT_CALLER, type OpenedMeta } from "../support/meta.ts";
-import { until } from "../support/process.ts";
+import { startProgram, until } from "../support/process.ts";
+import { startRedis } from "../support/redis.ts";
 
 const FILE = { type: TYPE_FILE, mode: 0o644, umask: 0 };
 
@@ -127,6 +130,35 @@ test("when the stream no longer holds what was missed, everything is given up", 
     .exec();
   await until("given up", () => two.trusts.slice(heard).includes("none"));
   await trusted(two);
+});
+
+test("when the server lost its last notices and others went on, everything is given up", async () => {
+  await using folder = await makeFolder();
+  await using server = await startRedis({ args: ["--dir", folder.path] });
+  await using volume = await makeVolume({}, server);
+  const opened = await volume.open();
+  await trusted(opened);
+  await volume.redis.save();
+  const saved = opened.meta.lastNotice;
+  await opened.meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("lost"), FILE);
+  await until("the notice of it", () => opened.meta.lastNotice !== saved);
+  const last = opened.meta.lastNotice;
+  opened.trusts.length = 0;
+
+  await server.stop("SIGKILL");
+  await using _again = startProgram("redis-server", [
+    ...["--port", String(server.port), "--bind", "127.0.0.1", "--dir", folder.path],
+    ...["--appendonly", "no", "--save", ""],
+  ]);
+  // As soon as it listens somebody else changes something.
+  const other = new Redis(volume.url, { retryStrategy: () => 1, maxRetriesPerRequest: null });
+  other.on("error", () => undefined);
+  const first = await other.xadd("notices", "*", "n", Buffer.alloc(8));
+  other.disconnect();
+
+  await until("trust again", () => opened.meta.trust === "long" && opened.meta.lastNotice !== last);
+  assert.ok(compareIds(first ?? "", last ?? "") > 0);
+  assert.ok(opened.trusts.includes("none"), opened.trusts.join());
 });
 
 test("a server that is stopped is trusted no longer than the lease", async () => {

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import { newFormat } from "../../src/meta/format-options.ts";
 import { saveFormat } from "../../src/meta/redis/format-store.ts";
-import { makeVolume, ROOT_CALLER } from "../support/meta.ts";
+import { makeFolder } from "../support/folder.ts";
+import { makeVolume, ROOT_CALLER, type OpenedMeta } from "../support/meta.ts";
 import { startRedis } from "../support/redis.ts";
 import { until } from "../support/process.ts";
 
@@ -217,4 +218,30 @@ test("a mount is told with a heartbeat that somebody changed the settings, and o
     settings.map(({ TrashDays }) => TrashDays),
     [1, 9],
   );
+});
+
+test("a server that lost what was last written to it gives out no number that is in use", async () => {
+  await using folder = await makeFolder();
+  await using server = await startRedis({ args: ["--dir", folder.path] });
+  await using volume = await makeVolume({}, server);
+  await volume.redis.save();
+  const one = await volume.open();
+  const create = async ({ meta }: OpenedMeta, name: string): Promise<bigint> =>
+    (await meta.create(ROOT_CALLER, ROOT_INO, Buffer.from(name), FILE)).ino;
+  await create(one, "lost");
+  await one.meta.newSliceId();
+
+  await server.stop("SIGKILL");
+  await using _again = await startRedis({ args: ["--dir", folder.path], port: server.port });
+  await until("it is known again", async () => {
+    return (await volume.redis.zcard("allSessions").catch(() => 0)) === 1;
+  });
+  const two = await volume.open();
+  assert.notEqual(two.meta.sid, one.meta.sid);
+  const [ours, theirs] = [new Set<bigint>(), new Set<bigint>()];
+  for (let round = 0; round < 20; round++) {
+    ours.add(await create(one, `ours ${round}`)).add(await one.meta.newSliceId());
+    theirs.add(await create(two, `theirs ${round}`)).add(await two.meta.newSliceId());
+  }
+  assert.deepEqual([...ours.intersection(theirs)], []);
 });

@@ -28,6 +28,8 @@ export interface ChangeContext {
   readonly options: () => string;
   /** Called when the fence is not ours: perhaps the session was ended by somebody. */
   readonly fenced?: () => void;
+  /** The highest numbers that were fetched. */
+  readonly fetched?: () => { readonly inode: bigint; readonly slice: bigint };
   /** Frees space that waits to be freed; false where none does. */
   readonly makeRoom?: () => Promise<boolean>;
 }
@@ -204,15 +206,17 @@ export class Answers {
   }
 
   async #takeOver(): Promise<void> {
-    const { sid } = this.#context;
+    const { sid, fetched } = this.#context;
     if (sid === 0n) return;
     const lost = this.#lost;
-    const [generation, slots] = (await callScript(
+    const { inode, slice } = fetched?.() ?? { inode: 0n, slice: 0n };
+    const [generation, slots, forgotten] = (await callScript(
       this.#client,
       "takeover",
-      [`answers${sid}`],
-      [],
-    )) as [Buffer, [Buffer, unknown][]];
+      [`answers${sid}`, "setting", "nextsession", "nextinode", "nextchunk"],
+      [sid, inode, slice].map(String),
+    )) as [Buffer, [Buffer, unknown][], number];
+    if (forgotten > 0) log.warn("the server lost what was last written to it");
     if (lost !== this.#lost) return;
     this.#generation = generation.toString();
     this.#kept = new Map(slots.map(([id, answer]) => [id.toString(), answer]));

@@ -33,6 +33,11 @@ export class Counters {
   nextSlice(): Maybe<bigint> {
     return this.#slices.next();
   }
+
+  /** The highest numbers that were fetched, whether they were handed out or not. */
+  get fetched(): { readonly inode: bigint; readonly slice: bigint } {
+    return { inode: this.#inodes.last, slice: this.#slices.last };
+  }
 }
 
 type Ask = <T>(action: string, work: () => Promise<T>) => Promise<T>;
@@ -48,11 +53,16 @@ class Batch {
   #next = 0n;
   #end = 0n;
   #spare: [bigint, bigint] | undefined;
+  #last = 0n;
   #fetching: Promise<void> | undefined;
 
   constructor(fetch: () => Promise<number>, size: number) {
     this.#fetch = fetch;
     this.#size = size;
+  }
+
+  get last(): bigint {
+    return this.#last;
   }
 
   next(): Maybe<bigint> {
@@ -83,6 +93,7 @@ class Batch {
   async #fetchBatch(): Promise<void> {
     const last = await this.#fetch();
     if (last > NUMBERS_MAX) throw new FsError("ENOSPC", "there are no more numbers");
+    this.#last = BigInt(last);
     this.#spare = [BigInt(last - this.#size + 1), BigInt(last + 1)];
   }
 }

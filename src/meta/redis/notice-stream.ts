@@ -29,7 +29,8 @@ export async function firstNotice(client: Redis): Promise<string> {
 /**
  * Hands on what was announced after `from`, up to `end`.
  *
- * @returns false where that is not all there any more: the stream was shortened, or is another one
+ * @returns false where that is not all there any more: the stream was shortened, is another one, or lost its end and was
+ * continued by others, as after a crash of a server that keeps snapshots
  */
 export async function readNotices(
   client: Redis,
@@ -37,8 +38,8 @@ export async function readNotices(
   take: (id: string, message: Message) => void,
 ): Promise<boolean> {
   if (from === end) return true;
-  const first = firstId(await client.callBuffer("XRANGE", STREAM, "-", "+", "COUNT", 1));
-  if (first === NONE || compareIds(first, from) > 0 || compareIds(end, from) < 0) return false;
+  const found = firstId(await client.callBuffer("XRANGE", STREAM, from, from));
+  if (found === NONE || found !== from) return false;
   for (let at = from; compareIds(at, end) < 0;) {
     const batch = list(await client.callBuffer("XRANGE", STREAM, `(${at}`, end, "COUNT", BATCH));
     if (batch.length === 0) return true;

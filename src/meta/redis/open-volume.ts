@@ -93,7 +93,11 @@ export class OpenVolume {
     const channel = `juicefs:${this.#format.UUID}`;
     const { skipDirMtimeMs = 0 } = this.#options;
     const skipDirMtime = skipDirMtimeMs > 0 ? `t${Math.floor(skipDirMtimeMs)}` : "";
-    const answers = new Answers(client, {
+    const counters = new Counters(client, async (action, work) => {
+      if (sid === 0n) throw new FsError("EROFS", action);
+      return answers.ask(action, work);
+    });
+    const answers: Answers = new Answers(client, {
       sid,
       channel,
       patienceMs: this.#options.patienceMs ?? PATIENCE_MS,
@@ -102,6 +106,7 @@ export class OpenVolume {
       fenced: () => {
         this.#beatSoon();
       },
+      fetched: () => counters.fetched,
       makeRoom: () => this.#context.nameless.deleteNow(),
     });
     const deletions = new Deletions(client, (id, size) => listener.deleteSlice(id, size));
@@ -117,10 +122,7 @@ export class OpenVolume {
       trust: () => this.#notices.trust,
       heard: (noticeId) => this.#notices.reached(noticeId),
       changes: () => answers.changes + this.#notices.heardOf,
-      counters: new Counters(client, async (action, work) => {
-        if (sid === 0n) throw new FsError("EROFS", action);
-        return answers.ask(action, work);
-      }),
+      counters,
       openFiles: new OpenFiles((ino) => {
         this.#context.nameless.opened(ino);
       }),
