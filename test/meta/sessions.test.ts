@@ -3,6 +3,12 @@ import { test } from "node:test";
 import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import { newFormat } from "../../src/meta/format-options.ts";
 import { saveFormat } from "../../src/meta/redis/format-store.ts";
+import {
+  describeSession,
+  heartbeat,
+  HEARTBEAT_MS,
+  type Beat,
+} from "../../src/meta/redis/sessions.ts";
 import { makeFolder } from "../support/folder.ts";
 import { makeVolume, ROOT_CALLER, type OpenedMeta } from "../support/meta.ts";
 import { startRedis } from "../support/redis.ts";
@@ -244,4 +250,24 @@ test("a server that lost what was last written to it gives out no number that is
     theirs.add(await create(two, `theirs ${round}`)).add(await two.meta.newSliceId());
   }
   assert.deepEqual([...ours.intersection(theirs)], []);
+});
+
+test("a host whose clock is wrong neither takes others for dead nor is taken for dead", async (t) => {
+  await using volume = await makeVolume();
+  const { meta } = await volume.open();
+  const beat = async (sid: bigint, wrongMs: number): Promise<Beat> => {
+    await volume.redis.del("lastCleanupSessions");
+    const right = Date.now();
+    const clock = t.mock.method(Date, "now", () => right + wrongMs);
+    const own = { sid, info: describeSession("/mnt/test"), periodMs: HEARTBEAT_MS };
+    const beating = heartbeat(volume.redis, own, true);
+    clock.mock.restore();
+    return beating;
+  };
+  for (const wrongMs of [-600_000, 600_000]) {
+    const theirs = await beat(meta.sid + 1n, wrongMs);
+    assert.deepEqual([theirs.dead, theirs.companions], [[], 1], `${wrongMs} ms`);
+    const ours = await beat(meta.sid, 0);
+    assert.deepEqual([ours.dead, ours.companions], [[], 1], `${wrongMs} ms`);
+  }
 });

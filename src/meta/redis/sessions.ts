@@ -84,7 +84,7 @@ export async function heartbeat(
       ...[
         sid.toString(),
         now,
-        now + Math.ceil((LIFE_HEARTBEATS * periodMs) / 1000),
+        Math.ceil((LIFE_HEARTBEATS * periodMs) / 1000),
         JSON.stringify(info),
       ],
       ...[cleanUp ? Math.floor((CLEANUP_PART * periodMs) / 1000) : -1, `+${CLIENT_MARK}.`],

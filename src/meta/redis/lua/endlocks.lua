@@ -1,11 +1,12 @@
--- uses prelude
+-- uses prelude clocks
 -- Drops the locks of a session that ends, its own or a dead one's, and wakes those who wait for them.
 --   KEYS  locked<sid>, waiters, allSessions, waiting      ARGV  session, most hashes to look at, 1 for a dead session
 --   reply how many hashes are left; -1 where the session is alive after all      errors ESTALE
 if fenced() then return fail('ESTALE', 'endlocks') end
 local sid = ARGV[9]
 local score = call('ZSCORE', KEYS[5], sid)
-if ARGV[11] == '1' and score and tonumber(score) > NOW_SEC then return -1 end
+local _, earliest = clocks(NOW_SEC)
+if ARGV[11] == '1' and score and tonumber(score) > earliest then return -1 end
 for _, key in ipairs(call('SRANDMEMBER', KEYS[3], ARGV[10])) do
     local dropped = false
     for _, owner in ipairs(call('HKEYS', key)) do
