@@ -13,6 +13,8 @@ export interface TcpProxy extends AsyncDisposable {
   hold(purpose: Purpose, held: boolean): void;
   /** Ends the connections there are. */
   cut(): void;
+  /** Connections that are made from now on lead to another port. */
+  redirect(target: number): void;
 }
 
 interface Passage {
@@ -24,7 +26,8 @@ interface Passage {
 
 const LOOK_MS = 1;
 
-export async function startProxy(target: number): Promise<TcpProxy> {
+export async function startProxy(first: number): Promise<TcpProxy> {
+  let target = first;
   const passages = new Set<Passage>();
   const delays: Record<Purpose, number> = { commands: 0, notices: 0 };
   const held: Record<Purpose, boolean> = { commands: false, notices: false };
@@ -71,6 +74,9 @@ export async function startProxy(target: number): Promise<TcpProxy> {
     },
     cut() {
       for (const { sides } of passages) for (const side of sides) side.destroy();
+    },
+    redirect(port) {
+      target = port;
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);

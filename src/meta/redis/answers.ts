@@ -4,7 +4,7 @@ import { wallClock } from "../../base/clock.ts";
 import { FsError } from "../../base/fs-error.ts";
 import { log } from "../../base/log.ts";
 import type { Argument } from "./script-call.ts";
-import { callScript, pause, Unanswered } from "./scripts.ts";
+import { callScript, pause, translated, Unanswered } from "./scripts.ts";
 
 /**
  * Each change is executed exactly once, whatever is cut off or killed meanwhile. A session has a reply cache with a
@@ -139,7 +139,8 @@ export class Answers {
       try {
         return await work();
       } catch (error) {
-        await this.#again(error, action, { attempt, end });
+        const known = error instanceof FsError || error instanceof Unanswered;
+        await this.#again(known ? error : translated(error, action), action, { attempt, end });
       }
     }
   }

@@ -15,6 +15,8 @@ export interface MetaAddress {
 const DEFAULT_PORT = 6379;
 const CLUSTER =
   "it belongs to a Redis Cluster, where parts of a change may be refused; use a server of its own";
+/** Between two connections that are given up because they lead to a replica. */
+const REPLICA_MS = 1000;
 /** A connection that says nothing to a question for so long leads nowhere. */
 export const SILENCE_MS = 10_000;
 
@@ -68,6 +70,7 @@ export async function connectRedis(address: MetaAddress, extra: RedisOptions = {
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     retryStrategy: (times: number) => Math.min(20 * 2 ** times, 1000),
+    reconnectOnError: leavesReplica(),
     ...extra,
     replyMapping: "legacy",
   });
@@ -89,6 +92,17 @@ export async function connectRedis(address: MetaAddress, extra: RedisOptions = {
     });
   }
   return client;
+}
+
+/** The server was a master when this connection was made: the address may lead to another one by now, this connection never will. */
+function leavesReplica(): (error: Error) => boolean {
+  let left = -Infinity;
+  return ({ message }) => {
+    const now = performance.now();
+    if (!message.startsWith("READONLY ") || now - left < REPLICA_MS) return false;
+    left = now;
+    return true;
+  };
 }
 
 function isRefusedSelect(error: Error): boolean {

@@ -89,7 +89,7 @@ function send(client: Redis, name: "eval" | "evalsha", args: Argument[]): Promis
 }
 
 /** The server's own refusals that pass by themselves. */
-const PASSING = /^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY) /;
+const PASSING = /^(LOADING|READONLY|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY) /;
 
 /** The user may not do that, or not with that key; a script says it in other words. */
 const FORBIDDEN = /NOPERM|^ERR The user executing the script/;
