@@ -188,7 +188,7 @@ export class FileWriter {
 
   /** Freezes what grew old or is not written on any more. */
   freezeOld(): void {
-    const time = Date.now();
+    const time = performance.now();
     for (const slice of [...this.#growing]) {
       const age = time - slice.started;
       const idle = time - slice.touched;

@@ -34,7 +34,7 @@ export class PendingSlice {
   readonly number: number;
   /** Its number among the slices of its file. */
   readonly sequence: number;
-  readonly started = Date.now();
+  readonly started = performance.now();
   readonly buffer: SpoolBuffer;
   touched = this.started;
   mtime: Time = { sec: 0, nsec: 0 };
@@ -91,7 +91,7 @@ export class PendingSlice {
     const grows = this.buffer.write(at, data);
     this.length = Math.max(this.length, at + data.length);
     this.mtime = mtime;
-    this.touched = Date.now();
+    this.touched = performance.now();
     return grows;
   }
 

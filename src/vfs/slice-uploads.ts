@@ -120,7 +120,7 @@ export class SliceUploads {
 
   /** To be called now and then. */
   tick(): void {
-    if (this.#small.length > 0 && Date.now() - this.#oldest > LINGER_MS) this.hurry();
+    if (this.#small.length > 0 && performance.now() - this.#oldest > LINGER_MS) this.hurry();
   }
 
   #put(slice: PendingSlice, index: number, size: number): void {
@@ -166,7 +166,7 @@ export class SliceUploads {
   }
 
   #pack(slice: PendingSlice): void {
-    if (this.#small.length === 0) this.#oldest = Date.now();
+    if (this.#small.length === 0) this.#oldest = performance.now();
     this.#small.push(slice);
     this.#smallBytes += slice.length;
     if (this.#smallBytes >= this.#parts.packBytes || this.#small.length >= PACK_SLICES_MAX) {

@@ -72,3 +72,18 @@ test("numbers for what is new are waited for while nobody listens", async () => 
   proxy.redirect(volume.server.port);
   assert.ok((await number) > 0n);
 });
+
+test("who waits for a server waits as long as ever when the clock is set meanwhile", async (t) => {
+  await using volume = await makeVolume();
+  await using proxy = await startProxy(volume.server.port);
+  const { meta } = await volume.open({}, `redis://127.0.0.1:${proxy.port}/1`);
+  proxy.redirect(await freePort());
+  proxy.cut();
+  const creating = meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
+  creating.catch(() => undefined);
+  const right = Date.now();
+  t.mock.method(Date, "now", () => right + 3_600_000);
+  await sleep(300);
+  proxy.redirect(volume.server.port);
+  assert.ok((await creating).ino > 0n);
+});

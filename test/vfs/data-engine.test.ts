@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../../src/base/log.ts";
 import { BlockJobs, type JobRunner } from "../../src/chunk/block-jobs.ts";
 import { BlockStore } from "../../src/chunk/block-store.ts";
@@ -169,3 +170,21 @@ for (const compression of ["none", "zstd"]) {
     } while (Date.now() < end);
   });
 }
+
+test("what was written is stored after seconds, also where the clock was set back", async (t) => {
+  await using folder = await makeFolder();
+  mkdirSync(join(folder.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: BLOCK_BYTES / 1024 });
+  const engine = await openEngine(volume, folder.path);
+  const ino = await makeFile(engine, "f");
+  await engine.data.write(ino, Buffer.alloc(1000, 1), { offset: 0, append: false, unique: 2n });
+  const right = Date.now();
+  const clock = t.mock.method(Date, "now", () => right - 3_600_000);
+  const length = async (): Promise<number> => (await engine.meta.getattr(ino)).length;
+  const end = performance.now() + 15_000;
+  while ((await length()) === 0 && performance.now() < end) await sleep(100);
+  clock.mock.restore();
+  assert.equal(await length(), 1000);
+  await engine.data.close();
+  engine.die();
+});

@@ -134,7 +134,7 @@ export class Answers {
 
   /** Runs a script or command that changes nothing, again until it is answered. */
   async ask<T>(action: string, work: () => Promise<T>): Promise<T> {
-    const end = Date.now() + this.#patienceMs;
+    const end = performance.now() + this.#patienceMs;
     for (let attempt = 0; ; attempt++) {
       try {
         return await work();
@@ -154,7 +154,7 @@ export class Answers {
     const { sid, channel, options } = this.#context;
     const allKeys = [`answers${sid}`, "notices", ...keys];
     const now = wallClock();
-    const end = Date.now() + this.#patienceMs;
+    const end = performance.now() + this.#patienceMs;
     for (let attempt = 0; ; attempt++) {
       try {
         if (this.#kept.size > 0 || attempt > 0) {
@@ -193,7 +193,7 @@ export class Answers {
     if (error instanceof FsError && error.code !== "ESTALE") throw error;
     if (error instanceof FsError) this.#context.fenced?.();
     const fencedBefore = error instanceof FsError && attempt > 8;
-    if (this.#closed || Date.now() > end || fencedBefore) {
+    if (this.#closed || performance.now() > end || fencedBefore) {
       throw new FsError("EIO", action, { cause: error });
     }
     if (!(error instanceof Unanswered) && !(error instanceof FsError)) throw error;

@@ -34,12 +34,12 @@ export class Nameless {
 
   /** This session removed the last name, and nobody here has the inode open. */
   removedHere(ino: Ino): void {
-    this.#waiting.set(ino, Date.now() + GRACE_MS);
+    this.#waiting.set(ino, performance.now() + GRACE_MS);
   }
 
   /** Another session removed the last name. */
   removedElsewhere(ino: Ino): void {
-    this.#removed.set(ino, Date.now() + GRACE_MS);
+    this.#removed.set(ino, performance.now() + GRACE_MS);
     if (this.#context().openFiles.has(ino)) this.#keepSoon(ino);
   }
 
@@ -67,7 +67,7 @@ export class Nameless {
   }
 
   #look(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const [ino, until] of this.#removed) {
       if (until > now) break;
       this.#removed.delete(ino);
