@@ -158,6 +158,11 @@ export class KnownNames {
     }
     directory.full = { mark: 0, at: 0, round: 0 };
     this.#fresh.stamp(directory.full);
+    // Answers that crossed may have left doubts about names that the listing brought.
+    directory.doubtful = 0;
+    for (const record of directory.names.values()) {
+      if (this.#fresh.contradicted(record)) directory.doubtful++;
+    }
   }
 
   /** Somebody changed a name. @returns the record, where something of it was kept here or by the kernel */

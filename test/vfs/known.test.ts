@@ -64,3 +64,24 @@ test("what a process before handed out is taken back, though it is known here an
   known.changed({ ...NOTHING, attrs: [INO], entries: [{ parent: 7n, name }] });
   assert.deepEqual(told, [`attributes ${INO}`, "name 7 a"]);
 });
+
+test("a listing is not shown while answers that crossed leave a name of it in doubt", () => {
+  const known = new Known({ trust: () => "long" });
+  const { names } = known;
+  const directory = names.directory(7n);
+  const [name, parent] = [Buffer.from("f"), 7n];
+  const sent = known.mark();
+  const record = names.learnListed(directory, { name, ino: INO, type: TYPE_FILE }, sent);
+  assert.ok(record !== undefined);
+  // A look-up that was sent with the listing, and found that somebody had removed the name in between.
+  known.keepEntry(parent, name, 0n, sent);
+  names.setFull(directory, [record]);
+  assert.equal(names.listing(parent), undefined);
+  known.changed({ ...NOTHING, entries: [{ parent, name }] });
+  assert.equal(names.listing(parent), undefined, "the notice of it tells no more than was known");
+  known.keepEntry(parent, name, 0n, known.mark());
+  assert.deepEqual(
+    names.listing(parent)?.names.map(({ ino }) => ino),
+    [0n],
+  );
+});
