@@ -146,10 +146,12 @@ test("when the server lost its last notices and others went on, everything is gi
   opened.trusts.length = 0;
 
   await server.stop("SIGKILL");
-  await using _again = startProgram("redis-server", [
+  await using stack = new AsyncDisposableStack();
+  const again = startProgram("redis-server", [
     ...["--port", String(server.port), "--bind", "127.0.0.1", "--dir", folder.path],
     ...["--appendonly", "no", "--save", ""],
   ]);
+  stack.use(again);
   // As soon as it listens somebody else changes something.
   const other = new Redis(volume.url, { retryStrategy: () => 1, maxRetriesPerRequest: null });
   other.on("error", () => undefined);

@@ -238,7 +238,8 @@ test("a server that lost what was last written to it gives out no number that is
   await one.meta.newSliceId();
 
   await server.stop("SIGKILL");
-  await using _again = await startRedis({ args: ["--dir", folder.path], port: server.port });
+  await using stack = new AsyncDisposableStack();
+  stack.use(await startRedis({ args: ["--dir", folder.path], port: server.port }));
   await until("it is known again", async () => {
     return (await volume.redis.zcard("allSessions").catch(() => 0)) === 1;
   });
