@@ -1,6 +1,7 @@
 import type { Meta } from "../meta/meta.ts";
 import type { Ino, RangeLock } from "../meta/types.ts";
 import type { LockRequest } from "./file-system.ts";
+import type { OpenHandle } from "./handle-table.ts";
 
 const EVERYTHING: RangeLock = { type: "unlock", start: 0n, end: (1n << 63n) - 1n, pid: 0 };
 
@@ -19,8 +20,11 @@ export class FileLocks {
     this.#meta = meta;
   }
 
-  inherit(inodes: readonly Ino[]): void {
+  inherit(inodes: readonly Ino[], handles: readonly OpenHandle[]): void {
     for (const ino of inodes) this.#inherited.add(ino);
+    for (const { fh, ino, lockOwner = 0n } of handles) {
+      if (lockOwner !== 0n && this.#inherited.has(ino)) this.#remember(ino, fh, lockOwner);
+    }
   }
 
   async set(ino: Ino, fh: bigint, { owner, lock, wait }: LockRequest): Promise<void> {

@@ -3,7 +3,8 @@ import type { Ino } from "../meta/types.ts";
 
 /**
  * Which files are open here, in a file in memory (tmpfs): a process that takes over must know it before the first name is
- * removed, or it deletes a file under its reader. A slot of 32 bytes a handle, little endian: handle, inode, open flags.
+ * removed, or it deletes a file under its reader. A slot of 32 bytes a handle, little endian: handle, inode, open flags, and who last
+ * took a lock through it: one of an open file goes with its last descriptor, which tells no owner.
  */
 
 export interface OpenHandle {
@@ -11,9 +12,12 @@ export interface OpenHandle {
   readonly ino: Ino;
   /** O_* */
   readonly flags: number;
+  /** Of the last byte range that was locked through it; 0 where none was. */
+  readonly lockOwner?: bigint;
 }
 
 const SLOT_BYTES = 32;
+const LOCK_OWNER_AT = 24;
 
 export class HandleTable {
   readonly #fd: number;
@@ -47,16 +51,26 @@ export class HandleTable {
     writeSync(this.#fd, this.#empty, 0, this.#empty.length, slot * SLOT_BYTES);
   }
 
+  /** A byte range is locked through a handle. */
+  locked(fh: bigint, lockOwner: bigint): void {
+    const slot = this.#slots.get(fh);
+    if (slot === undefined) return;
+    const owner = Buffer.alloc(8);
+    owner.writeBigUInt64LE(lockOwner);
+    writeSync(this.#fd, owner, 0, owner.length, slot * SLOT_BYTES + LOCK_OWNER_AT);
+  }
+
   close(): void {
     closeSync(this.#fd);
   }
 
-  #write({ fh, ino, flags }: OpenHandle): void {
+  #write({ fh, ino, flags, lockOwner = 0n }: OpenHandle): void {
     const slot = this.#free.pop() ?? this.#end++;
     this.#slots.set(fh, slot);
     this.#slot.writeBigUInt64LE(fh, 0);
     this.#slot.writeBigUInt64LE(ino, 8);
     this.#slot.writeUInt32LE(flags, 16);
+    this.#slot.writeBigUInt64LE(lockOwner, LOCK_OWNER_AT);
     writeSync(this.#fd, this.#slot, 0, SLOT_BYTES, slot * SLOT_BYTES);
   }
 }
@@ -75,7 +89,7 @@ export function readHandles(path: string): OpenHandle[] {
     const fh = bytes.readBigUInt64LE(at);
     if (fh === 0n) continue;
     const [ino, flags] = [bytes.readBigUInt64LE(at + 8), bytes.readUInt32LE(at + 16)];
-    handles.set(fh, { fh, ino, flags });
+    handles.set(fh, { fh, ino, flags, lockOwner: bytes.readBigUInt64LE(at + LOCK_OWNER_AT) });
   }
   return [...handles.values()];
 }

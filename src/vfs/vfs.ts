@@ -41,7 +41,7 @@ export class Vfs implements fs.FileSystem {
     this.#files.restore(handles);
     const { meta } = this.#parts;
     const { nameless, locked } = await meta.inherited();
-    this.#locks.inherit(locked);
+    this.#locks.inherit(locked, handles);
     const closed = nameless.filter((ino) => !meta.openFiles.has(ino));
     await Promise.all(closed.map((ino) => meta.forgetOpen(ino)));
   }
@@ -231,6 +231,7 @@ export class Vfs implements fs.FileSystem {
   async setlk(ino: Ino, fh: bigint, request: fs.LockRequest): Promise<void> {
     const { lock } = request;
     if (lock.type === "unlock") await this.#parts.data.flush(ino);
+    else this.#parts.handles.locked(fh, request.owner);
     await this.#locks.set(ino, fh, request);
     if (lock.type !== "unlock") await this.#seeOthers(ino);
   }

@@ -207,6 +207,29 @@ test("what is open, locked or without a name stays so when the serving process i
   assert.equal(await readFile(path, "utf8"), "another");
 });
 
+test("a lock of an open file goes with its last descriptor, also after the serving process was killed", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const path = join(mount.path, "file");
+  await writeFile(path, "contents");
+  const lock = startProgram("python3", ["-c", OPEN_FILE_LOCK, path, "hold"]);
+  const taken = async (): Promise<number> => {
+    const attempt = startProgram("python3", ["-c", OPEN_FILE_LOCK, path]);
+    const [status] = (await once(attempt.child, "exit")) as [number];
+    return status;
+  };
+  await until("the lock", async () => (await taken()) !== 0);
+  await kill({ path: mount.path, folder: volume.folder }, "serverPid");
+  assert.notEqual(await taken(), 0);
+  await lock.stop("SIGKILL");
+  await until("the end of the lock", async () => (await taken()) === 0);
+});
+
+/** Takes a lock of a whole file that belongs to the open file: F_OFD_SETLKW and holds it, or F_OFD_SETLK. */
+const OPEN_FILE_LOCK =
+  "import fcntl, struct, sys, time; f = open(sys.argv[1], 'r+'); " +
+  "fcntl.fcntl(f, 38 if sys.argv[2:] else 37, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0)); time.sleep(60 if sys.argv[2:] else 0)";
+
 /** Holds a lock until it is ended. */
 const HOLDER =
   "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); time.sleep(60)";
