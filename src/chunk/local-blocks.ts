@@ -3,7 +3,8 @@ import { BlockJobs, type JobSettings, type StorageChange } from "./block-jobs.ts
 import { BufferPool } from "./buffer-pool.ts";
 import { DiskCache, type CacheCounts, type DiskCacheOptions } from "./disk-cache.ts";
 import { readPlaces } from "./spool.ts";
-import { Staging, type PendingUploads, type StagingOptions } from "./staging.ts";
+import type { PendingUploads } from "./staged-block.ts";
+import { Staging, type StagingOptions } from "./staging.ts";
 
 /**
  * Blocks on disks of this machine: those that are cached, and those that are staged there and not uploaded yet. Lives in a
@@ -85,6 +86,7 @@ export class LocalBlocks {
     const target = {
       upload: ({ key, length }: { key: string; length: number }, bytes: Uint8Array) =>
         jobs.run({ kind: "put", key, size: length, bytes }),
+      fetch: ({ key }: { key: string }, into: Uint8Array) => jobs.run({ kind: "get", key, into }),
       remove: (key: string) => jobs.run({ kind: "delete", key }),
     };
     this.#staging = Staging.open(cache, target, staging);

@@ -28,8 +28,7 @@ export class OpenBlocks {
 
   /** Works with the file of a block of `length` bytes. @throws what open(2) fails with */
   async use<T>(path: string, length: number, work: (file: OpenBlock) => Promise<T>): Promise<T> {
-    const held = this.#files.get(path) ?? (await this.#open(path, length));
-    held.users++;
+    const held = this.#known(path) ?? (await this.#open(path, length));
     try {
       return await work(held);
     } finally {
@@ -47,10 +46,17 @@ export class OpenBlocks {
     this.#files.clear();
   }
 
+  #known(path: string): Held | undefined {
+    const held = this.#files.get(path);
+    if (held !== undefined) held.users++;
+    return held;
+  }
+
   async #open(path: string, length: number): Promise<Held> {
     const fd = await openFile(path, "r");
     const { size } = await statFile(fd);
-    const held: Held = { fd, fileSize: size, length, users: 0, dropped: false };
+    // Used from now on: whoever drops it before it is read must not close it.
+    const held: Held = { fd, fileSize: size, length, users: 1, dropped: false };
     this.#files.set(path, held);
     return held;
   }

@@ -8,11 +8,13 @@ import type { CacheFolder } from "./cache-folder.ts";
 import { scanBlocks, sizeOfKey } from "./cache-scan.ts";
 import type { DiskCache } from "./disk-cache.ts";
 import { OpenBlocks } from "./open-blocks.ts";
+import type { PendingUploads, StagedBlock, StagingTarget } from "./staged-block.ts";
 import { isUploadHour, type UploadHours } from "./upload-hours.ts";
 
 /**
  * Write-back: a block that is staged on a disk here counts as stored, and is uploaded later (JuiceFS pkg/chunk/cached_store.go,
- * 1.4). A staged file goes only when its object is there. What a process before left is uploaded too, whoever that was.
+ * 1.4). A staged file goes only when its object is there. What a process before left is uploaded too, whoever that was: another
+ * mount of the volume with the same folder finds that its blocks are stored.
  */
 
 export interface StagingOptions {
@@ -27,29 +29,6 @@ export interface StagingOptions {
   readonly maxUploads: number;
   /** Answers before the disk has the bytes. */
   readonly noSync: boolean;
-}
-
-export interface StagedBlock {
-  readonly key: string;
-  readonly length: number;
-}
-
-/** Where staged blocks go. */
-export interface StagingTarget {
-  /** Stores a block's object; one try. */
-  upload(block: StagedBlock, data: Uint8Array): Promise<void>;
-  /** Deletes an object of a slice that was deleted while its block was on its way. */
-  remove(key: string): Promise<void>;
-}
-
-/** What is not uploaded yet. */
-export interface PendingUploads {
-  readonly blocks: number;
-  readonly bytes: number;
-  /** Since when the oldest waits, in milliseconds since 1970. */
-  readonly oldest?: number | undefined;
-  /** How the last upload failed that did. */
-  readonly failure?: string | undefined;
 }
 
 interface Pending extends StagedBlock {
@@ -152,7 +131,7 @@ export class Staging {
     range: BlockRange = { offset: 0, length },
   ): Promise<boolean> {
     const block = await this.#lookUp(key);
-    if (block === undefined) return false;
+    if (block === undefined) return this.#getOfOthers(key, { range, length, into });
     try {
       await this.#read(block, range, into);
       return true;
@@ -160,6 +139,20 @@ export class Staging {
       log.error({ error, key }, "a staged block cannot be read");
       return false;
     }
+  }
+
+  /** Another mount of this machine may have staged it: nobody else has it then. */
+  async #getOfOthers(
+    key: string,
+    { range, length, into }: { range: BlockRange; length: number; into: Uint8Array },
+  ): Promise<boolean> {
+    for (const folder of this.#cache.folders) {
+      const found = await this.#read({ key, length, folder }, range, into).then(yes, no);
+      // Nobody tells when it goes.
+      this.#open.drop(join(folder.place.staging, key));
+      if (found) return true;
+    }
+    return false;
   }
 
   has(key: string): boolean {
@@ -172,9 +165,9 @@ export class Staging {
     if (block === undefined) return false;
     block.removed = true;
     if (block.uploading) return false;
-    await this.#forget(block);
+    const alone = await this.#forget(block);
     await block.folder.remove(key);
-    return !block.tried;
+    return alone && !block.tried;
   }
 
   pending(): PendingUploads {
@@ -324,7 +317,13 @@ export class Staging {
 
   async #store(block: Pending): Promise<void> {
     const data = new Uint8Array(new SharedArrayBuffer(block.length));
-    await this.#read(block, { offset: 0, length: block.length }, data);
+    try {
+      await this.#read(block, { offset: 0, length: block.length }, data);
+    } catch (error) {
+      // Whoever took it away may have stored it.
+      if (await this.#target.fetch(block, data).then(yes, no)) return;
+      throw error;
+    }
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#target.upload({ key: block.key, length: block.length }, data);
@@ -348,26 +347,31 @@ export class Staging {
     block.unreadable = error instanceof DamagedBlock;
   }
 
-  /** It is stored, or not wanted any more. */
-  async #forget(block: Pending): Promise<void> {
-    await this.#unlink(block);
+  /** It is stored, or not wanted any more. @returns false where somebody else took its file away */
+  async #forget(block: Pending): Promise<boolean> {
+    const taken = await this.#unlink(block);
     if (!this.#allFound) this.#storedMeanwhile.add(block.key);
     this.#pending.delete(block.key);
     this.#bytes -= block.length;
+    return taken;
   }
 
-  /** Takes its staged file away. */
-  async #unlink(block: Pending): Promise<void> {
+  /** Takes its staged file away. @returns false where it is gone */
+  async #unlink(block: Pending): Promise<boolean> {
     const path = join(block.folder.place.staging, block.key);
     this.#open.drop(path);
-    await unlink(path).catch((error: unknown) => {
+    try {
+      await unlink(path);
+      return true;
+    } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    });
+      return false;
+    }
   }
 
   /** What is staged is all there is of it: checksums are looked at in any case. */
   async #read(
-    { key, length, folder }: Pending,
+    { key, length, folder }: Pick<Pending, "key" | "length" | "folder">,
     range: BlockRange,
     into: Uint8Array,
   ): Promise<void> {
@@ -381,3 +385,6 @@ export class Staging {
     }
   }
 }
+
+const yes = (): boolean => true;
+const no = (): boolean => false;

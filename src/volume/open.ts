@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { BlockStore } from "../chunk/block-store.ts";
-import type { PendingUploads } from "../chunk/staging.ts";
+import type { PendingUploads } from "../chunk/staged-block.ts";
 import { Spool } from "../chunk/spool.ts";
 import { ROOT_INO } from "../meta/limits.ts";
 import type { Format } from "../meta/format.ts";

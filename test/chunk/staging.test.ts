@@ -35,6 +35,13 @@ class Store {
     if (this.unheard) throw new Error("The answer was lost");
   }
 
+  async fetch({ key }: { key: string }, into: Uint8Array): Promise<void> {
+    await this.held;
+    const object = this.objects.get(key);
+    if (object === undefined) throw new Error("There is no such object");
+    into.set(object);
+  }
+
   async remove(key: string): Promise<void> {
     if (this.keeping) throw new Error("The store keeps it");
     this.objects.delete(key);
@@ -399,4 +406,34 @@ test("hours of uploads may reach over midnight", () => {
   for (const wrong of ["24-1", "5", "a-b", "1-2-3"]) {
     assert.throws(() => parseHours(wrong), /expected two hours from 0 to 23/);
   }
+});
+
+test("two mounts of one machine share a folder: what one staged the other reads and may upload", async () => {
+  await using folder = await makeFolder();
+  const store = new Store();
+  const key = keyOf(1, 5000);
+  const data = randomBytes(5000);
+  await using one = await open(folder.path, store, { delayMs: 3_600_000 });
+  await using early = await open(folder.path, store, { delayMs: 3_600_000 });
+  assert.equal(await one.staging.stage(key, [data]), true);
+  assert.deepEqual(await read(early, key, data.length), data);
+  assert.equal(early.staging.pending().blocks, 0, "it is the other one's to upload");
+
+  // One that begins later takes it for what a process before left.
+  await using late = await open(folder.path, store);
+  assert.equal((await late.staging.drain()).blocks, 0);
+  assert.deepEqual(store.objects.get(key), data);
+  const { blocks, failure } = await one.staging.drain();
+  assert.deepEqual([blocks, failure], [0, undefined]);
+});
+
+test("an object that another mount of the machine made of a staged block is known to be there", async () => {
+  await using folder = await makeFolder();
+  const store = new Store();
+  const key = keyOf(1, 5000);
+  await using one = await open(folder.path, store, { delayMs: 3_600_000 });
+  await one.staging.stage(key, [randomBytes(5000)]);
+  await using late = await open(folder.path, store);
+  await late.staging.drain();
+  assert.equal(await one.staging.remove(key), false, "it is to be deleted");
 });

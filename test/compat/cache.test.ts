@@ -121,6 +121,9 @@ test("blocks that the official client staged and did not upload are uploaded her
   });
   const target = {
     upload: ({ key }: { key: string }, block: Uint8Array) => storage.put(key, [block]),
+    fetch: async ({ key }: { key: string }, into: Uint8Array) => {
+      await storage.get(key, into);
+    },
     remove: (key: string) => storage.delete(key),
   };
   const options = { writeback: true, thresholdBytes: 0, delayMs: 3_600_000, maxWrites: 10 };
