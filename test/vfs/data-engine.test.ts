@@ -185,6 +185,7 @@ test("what was written is stored after seconds, also where the clock was set bac
   while ((await length()) === 0 && performance.now() < end) await sleep(100);
   clock.mock.restore();
   assert.equal(await length(), 1000);
+  await engine.data.drain();
   await engine.data.close();
   engine.die();
 });
