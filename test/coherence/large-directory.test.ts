@@ -64,11 +64,18 @@ test("ls -l of a directory larger than what is kept asks for batches, not for na
     const { stdout } = await run("ls", ["-l", folder], { maxBuffer: 1 << 28 });
     assert.equal(stdout.trimEnd().split("\n").length, count + 1);
   };
+  const begun = performance.now();
   const asked = await trips.during(list);
+  const seconds = (performance.now() - begun) / 1000;
   process.stdout.write(`# ${asked.length} round trips\n`);
   const batches = asked.filter((command) => / 1 d\d+ \d+ \d+ [01]$/.test(command));
-  assert.ok(batches.length > 1 && batches.length <= 1 + count / BATCH, `${batches.length} batches`);
-  assert.equal(new Set(batches).size, batches.length, "each is asked for once");
+  assert.ok(
+    batches.length > 1 && batches.length <= 1 + count / BATCH + seconds,
+    `${batches.length} batches`,
+  );
+  // One that a reader comes for a second later is asked for anew: on a busy machine some are.
+  const again = batches.length - new Set(batches).size;
+  assert.ok(again <= seconds, `${again} of them asked for again in ${seconds.toFixed(1)} s`);
   // Some more: a name may have been looked at too late on a slow machine.
   assert.ok(asked.length < (4 * count) / BATCH + MORE / 4, `${asked.length} round trips`);
 
