@@ -39,8 +39,8 @@ let mounts = 0;
  */
 export function openOurs(options: ClientOptions): Promise<Target> {
   return openClient("ours", options, (volume) => {
-    const files = !options.format.includes("--bucket");
-    const cache = files
+    const inFiles = options.format[options.format.indexOf("--storage") + 1] === "file";
+    const cache = inFiles
       ? ["--cache-size", "0"]
       : ["--cache-dir", join(volume.folder, `empty${++mounts}`)];
     // As the driver starts its mounts.
