@@ -59,6 +59,11 @@ export interface Meta {
   readonly noticeCounts: NoticeCounts;
   /** The last notice seen, for a successor of this process (`MetaOptions.lastNotice`). */
   readonly lastNotice: string | undefined;
+  /**
+   * Whether every change was heard of that was answered to others `withinMs` before it is asked: one round trip, none where nobody
+   * else has the volume mounted. False where that cannot be told: what is kept is to be asked for anew then.
+   */
+  heardAll(withinMs: number): Maybe<boolean>;
 
   /** @throws FsError ENOENT */
   lookup(parent: Ino, name: Buffer): Promise<Found>;

@@ -60,6 +60,10 @@ export const mountTable = {
     ...{ group: "META", initial: 0, shown: "0s" },
     help: "leave the times of a directory that changed so lately",
   }),
+  "open-cache": duration({
+    ...{ group: "META", initial: 0, shown: "0s" },
+    help: "opening a file does not ask what others changed where that was asked so lately",
+  }),
   heartbeat: duration({
     ...{ group: "META", initial: 12_000, shown: "12s" },
     help: "between two signs of life; the same on all clients",

@@ -16,7 +16,6 @@ export const takenTable = {
   "entry-cache": keepTime(),
   "dir-entry-cache": keepTime(),
   "negative-entry-cache": keepTime(),
-  "open-cache": keepTime(),
   "open-cache-limit": optionalCount({ group, help: COHERENT }),
   "readdir-cache": onOff({ group, help: COHERENT }),
   "fast-statfs": onOff({ group, help: "accepted; it is always answered from memory" }),

@@ -69,6 +69,7 @@ export class Files {
       exclusive: (flags & O_EXCL) !== 0,
     });
     if (created) return { ...entry, ...this.#opened(entry.ino, entry.attr, flags) };
+    await this.#hearAll(entry.ino);
     await this.#requireOpenable(caller, entry.attr, flags);
     return { ...entry, ...(await this.#openLater(caller, entry.ino, { flags, killSuidGid })) };
   }
@@ -96,7 +97,29 @@ export class Files {
     }
   }
 
+  /** Who opens a file finds what others had stored by then, behind the name that they had given it. */
   open(caller: Caller, ino: Ino, how: OpenHow): Maybe<OpenedFile> {
+    const heard = this.#hearAll(ino);
+    if (heard !== undefined) return heard.then(() => this.#openHeard(caller, ino, how));
+    return this.#openHeard(caller, ino, how);
+  }
+
+  #hearAll(ino: Ino): Maybe<void> {
+    const heard = this.#parts.meta.heardAll(this.#parts.options.openCacheMs);
+    return heard === true ? undefined : this.#hearLater(ino, heard);
+  }
+
+  async #hearLater(ino: Ino, heard: Maybe<boolean>): Promise<void> {
+    if (await heard) return;
+    this.#parts.data.invalidate(ino);
+    this.#parts.known.forgetAttr(ino);
+  }
+
+  #openHeard(caller: Caller, ino: Ino, how: OpenHow): Maybe<OpenedFile> {
+    if (this.#parts.known.replaced.sends(ino, caller.pid)) {
+      this.#parts.gone.walkAnew();
+      throw new FsError("ESTALE", `open inode ${ino}`);
+    }
     const attr = attrOf(this.#parts, ino);
     const later = attr instanceof Promise || (how.flags & O_TRUNC) !== 0;
     if (later || this.#parts.options.checks) return this.#openLater(caller, ino, how);

@@ -10,6 +10,7 @@ import { KnownNames } from "./known-names.ts";
 import { KnownXattrs } from "./known-xattrs.ts";
 import type { AttrRecord } from "./attr-records.ts";
 import type { NameRecord } from "./name-records.ts";
+import { Replaced } from "./replaced.ts";
 
 /**
  * What this mount knows of the volume, and what the kernel may hold of it. What the kernel may hold is known here or its
@@ -63,6 +64,7 @@ export class Known {
   /** Of symlinks: they never change. */
   readonly targets = growingCache<Ino, Buffer>(TARGETS_MAX);
   readonly listings = new KernelListings();
+  readonly replaced = new Replaced();
   readonly #fresh: Freshness;
   readonly #inheritedUntil: number;
   #kernel: KernelCaches | undefined;
@@ -158,6 +160,7 @@ export class Known {
   /** The same for what a name leads to, 0 where it leads nowhere. */
   keepEntry(parent: Ino, name: Buffer, ino: Ino, mark: ReadMark): number {
     const record = this.names.learn(parent, name, this.#child(ino), mark);
+    this.replaced.found(ino);
     return record === undefined ? 0 : this.#give(record);
   }
 
@@ -261,15 +264,22 @@ export class Known {
     this.#fresh.notice(parent);
     if (this.listings.doubt(parent)) this.#tell((kernel) => kernel.dataChanged(parent));
     const record = this.names.doubt(parent, name);
-    if (record !== undefined) this.#takeBackName(record, true);
-    else if (this.#inherited()) this.#tell((kernel) => kernel.entryChanged(parent, name, true));
+    if (record !== undefined) {
+      this.replaced.note(record.ino);
+      this.#takeBackName(record, true);
+    } else if (this.#inherited()) {
+      this.#tell((kernel) => kernel.entryChanged(parent, name, true));
+    }
     return record !== undefined;
   }
 
   #namesChanged(ino: Ino): void {
     this.#fresh.notice(ino);
     if (this.listings.doubt(ino)) this.#tell((kernel) => kernel.dataChanged(ino));
-    for (const record of this.names.doubtAll(ino)) this.#takeBackName(record, false);
+    for (const record of this.names.doubtAll(ino)) {
+      this.replaced.note(record.ino);
+      this.#takeBackName(record, false);
+    }
   }
 
   /** True while the kernel may hold what a process before handed out. */

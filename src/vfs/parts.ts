@@ -21,6 +21,8 @@ export interface VfsOptions {
   /** Extended attributes of the kernel's that are asked for at every turn unless they are off. */
   readonly capabilities: boolean;
   readonly selinux: boolean;
+  /** An open does not ask whether others changed something when that was heard so lately; 0: it always does. */
+  readonly openCacheMs: number;
   /** Flags can be asked for and set as chattr(1) does. */
   readonly ioctl: boolean;
   /** When reading is noted: never, once after each change, or whenever a second has passed. */

@@ -270,6 +270,7 @@ function shownAs(values: MountValues, format: Format): Omit<VfsOptions, "readOnl
     ...{ xattrs: values["enable-xattr"] || format.EnableACL, umask: values.umask },
     ...{ capabilities: values["enable-cap"], selinux: values["enable-selinux"] },
     ...{ ioctl: values["enable-ioctl"], atime: values["atime-mode"] },
+    openCacheMs: values["open-cache"],
   };
 }
 

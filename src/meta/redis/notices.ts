@@ -62,6 +62,8 @@ export class Notices {
   #interruptions = 0;
   /** Until it is known who else is there. */
   #neighbours: Neighbours = { silent: true, crowded: false };
+  /** Nobody else has the volume mounted, as far as is known. */
+  #alone = false;
   /** Beginnings of the names of keys that the server was asked to tell. */
   #watched: readonly string[] = [];
   #subscriberId = "";
@@ -71,6 +73,8 @@ export class Notices {
   #unexplained = new Unexplained(this.#watched);
   /** Who waits until a notice was heard. */
   #waiting: { id: string; resolve: () => void }[] = [];
+  /** Who waits until everything was. */
+  readonly #asking = new Set<(heard: boolean) => void>();
   #looking: NodeJS.Timeout | undefined;
 
   constructor(client: Redis, subscriber: Redis, options: NoticeOptions) {
@@ -120,8 +124,9 @@ export class Notices {
     return this.#last;
   }
 
-  set neighbours(neighbours: Neighbours) {
+  set neighbours(neighbours: Neighbours & { readonly companions: number }) {
     this.#neighbours = neighbours;
+    this.#alone = !neighbours.silent && neighbours.companions === 0;
     this.#watchAnew();
     this.#tell();
   }
@@ -132,6 +137,25 @@ export class Notices {
     this.#lookSoon();
     return new Promise((resolve) => {
       this.#waiting.push({ id, resolve });
+    });
+  }
+
+  /**
+   * Whether everything was heard that others had done `withinMs` before it is asked: at once where nobody else is there. What the
+   * server answers on the subscription comes behind what it told there before.
+   *
+   * @returns false where that cannot be told
+   */
+  heardAll(withinMs: number): Maybe<boolean> {
+    if (this.#unable !== undefined || !this.#subscribed) return false;
+    if (this.#alone || performance.now() - this.#heard.steady < withinMs) return true;
+    return new Promise((resolve) => {
+      const settle = (heard: boolean): void => {
+        this.#asking.delete(settle);
+        resolve(heard);
+      };
+      this.#asking.add(settle);
+      void this.#ping().then(settle);
     });
   }
 
@@ -254,23 +278,33 @@ export class Notices {
 
   #look(): void {
     this.#tell();
+    if (!this.#subscribed || performance.now() - this.#pingedAt < PING_MS) return;
+    void this.#ping();
+  }
+
+  /** Asks the server for a sign of life. @returns whether nothing was missed until it came */
+  async #ping(): Promise<boolean> {
     const [sent, interruptions] = [now(), this.#interruptions];
-    if (!this.#subscribed || sent.steady - this.#pingedAt < PING_MS) return;
     this.#pingedAt = sent.steady;
-    this.#subscriber.ping().then(
-      () => {
-        if (interruptions === this.#interruptions && this.#subscribed) this.#heard = sent;
-        return this.#tell();
-      },
-      () => undefined,
-    );
+    try {
+      await this.#subscriber.ping();
+    } catch {
+      return false;
+    }
+    const heard = interruptions === this.#interruptions && this.#subscribed;
+    if (heard) this.#heard = sent;
+    this.#tell();
+    return heard;
   }
 
   #tell(): void {
     const trust = this.trust;
     if (trust === this.#told) return;
     this.#told = trust;
-    if (trust === "none") this.#wake();
+    if (trust === "none") {
+      this.#wake();
+      for (const settle of this.#asking) settle(false);
+    }
     this.#options.listener.trustChanged(trust);
   }
 
@@ -306,7 +340,10 @@ export class Notices {
       return;
     }
     const { notice, locks, sessions } = this.#unexplained.take(keys);
-    if (sessions) this.#options.listener.sessionsChanged();
+    if (sessions) {
+      this.#alone = false;
+      this.#options.listener.sessionsChanged();
+    }
     if (this.#neighbours.silent) for (const ino of locks) this.#options.listener.unlocked(ino);
     if (notice === undefined) return;
     this.counts.unexplained += notice.attrs.length + notice.slices.length;

@@ -75,6 +75,9 @@ export class RedisMeta implements Meta {
   get lastNotice(): string | undefined {
     return this.#notices.last;
   }
+  heardAll(withinMs: number): Maybe<boolean> {
+    return this.#notices.heardAll(withinMs);
+  }
   get openFiles(): MetaContext["openFiles"] {
     return this.#context.openFiles;
   }
