@@ -122,7 +122,7 @@ export class FuseSession {
   }
 
   #isHeld(head: Buffer): boolean {
-    if (this.#notifier?.isBehind(head.readBigUInt64LE(NODE_AT)) !== true) return false;
+    if (this.#notifier?.isBehind(lockedBy(head)) !== true) return false;
     return TELLING.has(head.readUInt32LE(4));
   }
 
@@ -148,7 +148,7 @@ export class FuseSession {
   #hold(reply: Exclude<Reply, undefined>, head: Buffer, give: (reply: Reply) => void): void {
     // Data is lent for this turn of the event loop.
     const kept = Buffer.isBuffer(reply) ? reply : [Buffer.concat(reply)];
-    void this.#notifier?.told(head.readBigUInt64LE(NODE_AT)).then(() => {
+    void this.#notifier?.told(lockedBy(head)).then(() => {
       give(kept);
     });
   }
@@ -172,4 +172,9 @@ export class FuseSession {
     }
     journal?.answered(slot ?? 0);
   }
+}
+
+/** The node that the kernel may have locked until there is an answer; who opens a file waits without, and is to find nothing old. */
+function lockedBy(head: Buffer): bigint {
+  return head.readUInt32LE(4) === Opcode.OPEN ? 0n : head.readBigUInt64LE(NODE_AT);
 }
