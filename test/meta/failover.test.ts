@@ -60,6 +60,24 @@ test("a server that lacks replicas for a moment is waited for", async () => {
   assert.equal((await meta.lookup(ROOT_INO, Buffer.from("f"))).ino, ino);
 });
 
+test("a connection that is made to a server that lacks replicas for a moment changes things as soon as it has them", async () => {
+  await using volume = await makeVolume();
+  await using proxy = await startProxy(volume.server.port);
+  const { meta } = await volume.open({ patienceMs: 5000 }, `redis://127.0.0.1:${proxy.port}/1`);
+  await meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("before"), FILE);
+  await volume.redis.config("SET", "min-replicas-to-write", 1);
+  proxy.cut();
+  await until("the session's fence is refused", async () => {
+    return (await volume.redis.info("errorstats")).includes("NOREPLICAS");
+  });
+  const creating = meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
+  creating.catch(() => undefined);
+  await sleep(300);
+  await volume.redis.config("SET", "min-replicas-to-write", 0);
+  const { ino } = await creating;
+  assert.equal((await meta.lookup(ROOT_INO, Buffer.from("f"))).ino, ino);
+});
+
 test("numbers for what is new are waited for while nobody listens", async () => {
   await using volume = await makeVolume();
   await using proxy = await startProxy(volume.server.port);

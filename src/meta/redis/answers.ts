@@ -60,8 +60,7 @@ export class Answers {
       this.#lost++;
     });
     client.on("ready", () => {
-      this.#ready = this.#takeOver();
-      this.#ready.catch(() => undefined);
+      this.#begin();
     });
   }
 
@@ -73,6 +72,22 @@ export class Answers {
   /** Settles when the session's fence is ours. */
   ready(): Promise<void> {
     return this.#ready;
+  }
+
+  #begin(): void {
+    this.#ready = this.#takeOver();
+    this.#ready.catch(() => undefined);
+  }
+
+  /** The same; what the server refused for a moment is begun anew, for the connection lasts and nobody else would. */
+  async #owned(): Promise<void> {
+    const begun = this.#ready;
+    try {
+      await begun;
+    } catch (error) {
+      if (this.#ready === begun && this.#client.status === "ready") this.#begin();
+      throw error;
+    }
   }
 
   /** The session was cleaned up by somebody and is registered again: its fence is made anew. */
@@ -158,7 +173,7 @@ export class Answers {
     for (let attempt = 0; ; attempt++) {
       try {
         if (this.#kept.size > 0 || attempt > 0) {
-          await this.#ready;
+          await this.#owned();
           if (this.#kept.has(id)) return this.#takeKept(id);
         }
         const head = [
