@@ -21,6 +21,8 @@ local src, dst, attr = call('GET', KEYS[4]), call('GET', KEYS[6]), call('GET', K
 if not src or not dst or not attr then return fail('ENOENT', 'rename') end
 if type_of(src) ~= DIRECTORY or type_of(dst) ~= DIRECTORY then return fail('ENOTDIR', 'rename') end
 if is_trash(to) or from == TRASH or is_trash(from) and uid ~= 0 then return fail('EPERM', 'rename') end
+-- Names in the trash tell what lies there: something else under one would be lost with the next removal of that name.
+if is_trash(from) and (exchange or whiteout) then return fail('EPERM', 'rename') end
 if is_trash(parent_of(dst)) then return fail('ENOENT', 'rename') end
 local same = from == to
 if ino == target then return finish({seen(ino, attr), seen(ino, attr), src, dst, ino, '', -1, 0, ino}) end
