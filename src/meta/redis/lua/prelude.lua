@@ -80,8 +80,9 @@ local function length_of(record)
     return unpack64(record, LENGTH + 1)
 end
 
+-- The earliest releases wrote records that end before it: then it is looked for in p<ino>, as for several links.
 local function parent_of(record)
-    return ino_at(record, PARENT + 1)
+    return #record >= PARENT + 8 and ino_at(record, PARENT + 1) or '0'
 end
 
 -- True for what was removed: it lies in an hour's folder.
