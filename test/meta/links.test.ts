@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import { makeVolume, ROOT_CALLER } from "../support/meta.ts";
+import { until } from "../support/process.ts";
 
 test("a name in the trash is no link, however the attributes are asked for", async () => {
   await using volume = await makeVolume({ trashDays: 1 });
@@ -22,4 +23,22 @@ test("a name in the trash is no link, however the attributes are asked for", asy
     [1, 1, 1, 1, 1],
   );
   assert.equal(missing, undefined);
+});
+
+test("a file that gets a name again is kept for its name only, whoever has it open", async () => {
+  await using volume = await makeVolume({ trashDays: 0 });
+  const [{ meta }, { meta: other }] = [await volume.open(), await volume.open()];
+  const name = Buffer.from("name");
+  const { ino } = await meta.createNameless(ROOT_CALLER, ROOT_INO, { mode: 0o600, umask: 0 });
+  for (const one of [meta, other]) one.openFiles.opened(ino);
+  await meta.link(ROOT_CALLER, ino, ROOT_INO, name);
+  await meta.unlink(ROOT_CALLER, ROOT_INO, name, ino);
+  const keeps = ({ sid }: { sid: bigint }): Promise<number> =>
+    volume.redis.sismember(`session${sid}`, ino.toString());
+  await until("the other one keeps it", async () => (await keeps(other)) === 1);
+
+  await meta.link(ROOT_CALLER, ino, ROOT_INO, name);
+
+  assert.deepEqual([await keeps(meta), await keeps(other)], [0, 0]);
+  assert.equal((await meta.getattr(ino)).nlink, 1);
 });

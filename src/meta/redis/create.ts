@@ -57,7 +57,7 @@ export async function link(
 ): Promise<Changed> {
   const reply = await context.answers.change(
     "link",
-    [`d${parent}`, `i${parent}`, `i${ino}`, `p${ino}`, `session${context.sid}`],
+    [`d${parent}`, `i${parent}`, `i${ino}`, `p${ino}`, `session${context.sid}`, "allSessions"],
     [parent.toString(), name, ino.toString()],
     caller.unique,
   );

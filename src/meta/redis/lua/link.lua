@@ -1,6 +1,6 @@
 -- uses prelude seen
 -- Gives a file one more name.
---   KEYS  d<parent>, i<parent>, i<ino>, p<ino>, session<sid>
+--   KEYS  d<parent>, i<parent>, i<ino>, p<ino>, session<sid>, allSessions
 --   ARGV  parent, name, inode
 --   reply {attr, parent's attr}    errors ENOENT ENOTDIR EEXIST EPERM EMLINK ESTALE
 if fenced() then return fail('ESTALE', 'link') end
@@ -27,6 +27,8 @@ attr = put_u32(put(attr, CTIME, NOW), NLINK, u32(attr, NLINK) + 1)
 attr = put(attr, PARENT, ino_bytes(nameless and parent or '0'))
 call('SET', KEYS[5], attr)
 if nameless then
+    -- Other sessions that have it open keep it no more: whoever cleans up after one would delete it with its new name.
+    for _, sid in ipairs(call('ZRANGE', KEYS[8], 0, -1)) do call('SREM', 'session' .. sid, ino) end
     call('SREM', KEYS[7], ino)
 else
     if old ~= '0' then call('HINCRBY', KEYS[6], old, 1) end
