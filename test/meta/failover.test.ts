@@ -78,6 +78,20 @@ test("a connection that is made to a server that lacks replicas for a moment cha
   assert.equal((await meta.lookup(ROOT_INO, Buffer.from("f"))).ino, ino);
 });
 
+test("notices that a server refused for a moment are listened for when it refuses them no more", async () => {
+  await using volume = await makeVolume();
+  await using proxy = await startProxy(volume.server.port);
+  const { meta } = await volume.open({}, `redis://127.0.0.1:${proxy.port}/1`);
+  await until("long trust", () => meta.trust === "long");
+  // Who finds no stream begins one, and that is refused.
+  await volume.redis.del("notices");
+  await volume.redis.config("SET", "min-replicas-to-write", 1);
+  proxy.cut();
+  await until("no trust", () => meta.trust === "none");
+  await volume.redis.config("SET", "min-replicas-to-write", 0);
+  await until("long trust again", () => meta.trust === "long");
+});
+
 test("numbers for what is new are waited for while nobody listens", async () => {
   await using volume = await makeVolume();
   await using proxy = await startProxy(volume.server.port);

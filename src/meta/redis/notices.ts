@@ -24,6 +24,8 @@ const LOOK_MS = 200;
 const INVALIDATIONS = "__redis__:invalidate";
 /** After so long somebody who waits for a notice looks for it in the stream. */
 const OVERDUE_MS = 50;
+/** Between two tries to subscribe. */
+const AGAIN_MS = 1000;
 
 export interface NoticeListener {
   changed(notice: Notice): void;
@@ -76,6 +78,7 @@ export class Notices {
   /** Who waits until everything was. */
   readonly #asking = new Set<(heard: boolean) => void>();
   #looking: NodeJS.Timeout | undefined;
+  #starting: NodeJS.Timeout | undefined;
 
   constructor(client: Redis, subscriber: Redis, options: NoticeOptions) {
     this.#client = client;
@@ -187,17 +190,31 @@ export class Notices {
   close(): void {
     clearInterval(this.#timer);
     clearTimeout(this.#looking);
+    clearTimeout(this.#starting);
     this.#subscriber.disconnect();
   }
 
   #start(): void {
     this.#subscribe().catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
-      if (!/^(NOPERM|ERR (unknown|syntax))/i.test(reason) || this.#unable !== undefined) return;
+      if (this.#unable !== undefined) return;
+      if (!/^(NOPERM|ERR (unknown|syntax))/i.test(reason)) {
+        this.#startAgain();
+        return;
+      }
       this.#unable = reason;
       log.warn({ reason }, "no notices on this Redis: what is read is kept for one second only");
       this.#tell();
     });
+  }
+
+  /** What the server refused for a moment: the connections last, so nothing else would begin it anew. */
+  #startAgain(): void {
+    clearTimeout(this.#starting);
+    this.#starting = setTimeout(() => {
+      if (!this.#subscribed) this.#start();
+    }, AGAIN_MS);
+    this.#starting.unref();
   }
 
   async #subscribe(): Promise<void> {
