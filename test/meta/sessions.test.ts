@@ -71,9 +71,10 @@ test("what a dead session held is freed by another one", async () => {
   const { ino } = await meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
   const slice = { pos: 0, id: 5n, size: 10, off: 0, len: 10 };
   await meta.commitSlices([{ ino, chunkIndex: 0, slice, mtime: { sec: 1, nsec: 0 } }]);
-  // As a client of another kind would leave it: file unlinked while open, two locks, session expired.
+  // As a client of another kind would leave it: file unlinked while open, two locks, session expired. Its clock was ahead.
   await volume.redis
     .multi()
+    .set("lastCleanupSessions", 4_000_000_000)
     .hdel("d1", "f")
     .setrange(`i${ino}`, 47, "\0\0\0\0")
     .sadd("session99", ino.toString())

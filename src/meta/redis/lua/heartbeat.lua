@@ -15,7 +15,8 @@ if sid ~= '0' and setting then
     redis.call('HSETNX', KEYS[2], sid, ARGV[4])
     redis.call('ZADD', KEYS[1], latest + tonumber(ARGV[3]), sid)
     local last = tonumber(redis.call('GET', KEYS[6]) or 0)
-    if period >= 0 and last <= now - period then
+    -- One in the future is of a client whose clock is ahead: nobody would look for dead sessions until then.
+    if period >= 0 and (last <= now - period or last > now + period) then
         redis.call('SET', KEYS[6], now)
         dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', earliest, 'LIMIT', 0, 1000)
     end
