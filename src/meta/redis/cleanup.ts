@@ -186,7 +186,8 @@ class Job {
       for (const { name, ino: known, type } of batch.entries) {
         const directory = type === TYPE_DIRECTORY;
         if (directory) await this.#empty(known);
-        await this.#remove({ parent: ino, name, known, directory, skipTrash: true });
+        const how = { skipTrash: true, expired: true };
+        await this.#remove({ parent: ino, name, known, directory, ...how });
       }
     } while (cursor !== "0");
   }

@@ -19,7 +19,7 @@ export interface Removal {
   readonly name: Buffer;
   readonly directory: boolean;
   readonly known?: Ino | undefined;
-  /** An hourly folder of the trash whose time has come. */
+  /** An hourly folder of the trash whose time has come, or something in it: flags protect it no more. */
   readonly expired?: boolean;
   /** Removed for good, whatever the volume's settings say. */
   readonly skipTrash?: boolean;
