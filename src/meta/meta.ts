@@ -141,9 +141,9 @@ export interface Meta {
   xattrs(ino: Ino): Promise<Map<string, Buffer> | undefined>;
   getxattr(ino: Ino, name: Buffer): Promise<Buffer>;
   listxattr(ino: Ino): Promise<Buffer[]>;
-  /** `flags`: 0, XATTR_CREATE 1, XATTR_REPLACE 2. */
-  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<Attr>;
-  removexattr(ino: Ino, name: Buffer): Promise<Attr>;
+  /** `unique`: the kernel's number of the request, with which the change is executed once. @throws FsError EEXIST, ENODATA, EPERM */
+  setxattr(ino: Ino, name: Buffer, how: XattrValue, unique?: bigint): Promise<Attr>;
+  removexattr(ino: Ino, name: Buffer, unique?: bigint): Promise<Attr>;
   /** The rule that ACL ids of attributes stand for; a rule never changes. Absent where the volume has none of that number. */
   aclRule(id: number): Promise<Buffer | undefined>;
   /** Without a rule the ACL is removed. @throws FsError EPERM, EACCES (a default ACL of what is no directory) */
@@ -219,6 +219,12 @@ export interface Renamed {
   readonly target?: Omit<Removed, "parentAttr"> | undefined;
   readonly fromParentAttr: Attr;
   readonly toParentAttr: Attr;
+}
+
+export interface XattrValue {
+  readonly value: Buffer;
+  /** 0, XATTR_CREATE 1, XATTR_REPLACE 2. */
+  readonly flags: number;
 }
 
 export interface TruncateHow {

@@ -119,7 +119,7 @@ export async function setxattr(
   if (NAMESPACES.includes(text)) throw new FsError("EINVAL", "setxattr");
   await requireChangeable(parts, caller, ino, text);
   await change(parts, ino, { name: text, value }, () =>
-    parts.meta.setxattr(ino, name, value, flags),
+    parts.meta.setxattr(ino, name, { value, flags }, caller.unique),
   );
 }
 
@@ -141,7 +141,7 @@ export async function removexattr(
   if (isOff(parts, text)) throw new FsError("EOPNOTSUPP", "removexattr");
   await requireChangeable(parts, caller, ino, text);
   try {
-    await remove(parts, ino, name);
+    await remove(parts, ino, name, caller.unique);
   } catch (error) {
     if (!isAbsence(error)) throw error;
     throw absent(text);
@@ -162,9 +162,9 @@ function isAbsence(error: unknown): boolean {
   return error instanceof FsError && error.code === "ENODATA";
 }
 
-async function remove(parts: VfsParts, ino: Ino, name: Buffer): Promise<void> {
+async function remove(parts: VfsParts, ino: Ino, name: Buffer, unique?: bigint): Promise<void> {
   const gone = { name: name.toString("latin1"), value: undefined };
-  await change(parts, ino, gone, () => parts.meta.removexattr(ino, name));
+  await change(parts, ino, gone, () => parts.meta.removexattr(ino, name, unique));
 }
 
 async function change(

@@ -69,7 +69,7 @@ test("what one mount changes the other is told, and what it did itself only in t
   await trusted(two);
   const { ino } = await one.meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
   await one.meta.setattr(ROOT_CALLER, ino, { mode: 0o600 });
-  await one.meta.setxattr(ino, Buffer.from("user.a"), Buffer.from("b"), 0);
+  await one.meta.setxattr(ino, Buffer.from("user.a"), { value: Buffer.from("b"), flags: 0 });
   await one.meta.truncate(ROOT_CALLER, ino, 5);
   await one.meta.unlink(ROOT_CALLER, ROOT_INO, Buffer.from("f"));
   await until("all notices", () => names(two.notices).filter((name) => name === "f").length === 2);

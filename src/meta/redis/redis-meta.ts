@@ -17,6 +17,7 @@ import type {
   Renamed,
   TruncateHow,
   Trust,
+  XattrValue,
 } from "../meta.ts";
 import type * as types from "../types.ts";
 import { aclRule, setAcl } from "./acl.ts";
@@ -177,11 +178,11 @@ export class RedisMeta implements Meta {
   listxattr(ino: Ino): Promise<Buffer[]> {
     return xattrs.listxattr(this.#context, ino);
   }
-  setxattr(ino: Ino, name: Buffer, value: Buffer, flags: number): Promise<Attr> {
-    return xattrs.changeXattr(this.#context, ino, { name, value, flags });
+  setxattr(ino: Ino, name: Buffer, how: XattrValue, unique?: bigint): Promise<Attr> {
+    return xattrs.changeXattr(this.#context, ino, { name, ...how, unique });
   }
-  removexattr(ino: Ino, name: Buffer): Promise<Attr> {
-    return xattrs.changeXattr(this.#context, ino, { name, flags: 0 });
+  removexattr(ino: Ino, name: Buffer, unique?: bigint): Promise<Attr> {
+    return xattrs.changeXattr(this.#context, ino, { name, flags: 0, unique });
   }
   flock(ino: Ino, owner: bigint, type: types.LockType, wait?: AbortSignal): Promise<void> {
     return flock(this.#context, ino, { owner, type, wait });

@@ -17,7 +17,8 @@ export async function setattr(
       ...[time(change.atime), time(change.mtime), change.flags ?? ""],
       ...[how(context, ino, change), groupList(caller, change)],
     ],
-    caller.unique,
+    // The same request may have changed the length before, under its own number.
+    caller.unique === undefined ? undefined : `attr ${caller.unique}`,
   );
   return attr(reply);
 }

@@ -41,6 +41,8 @@ export interface XattrChange {
   /** Absent to remove it. */
   readonly value?: Buffer;
   readonly flags: number;
+  /** The kernel's number of the request. */
+  readonly unique?: bigint | undefined;
 }
 
 export async function changeXattr(
@@ -48,11 +50,12 @@ export async function changeXattr(
   ino: Ino,
   change: XattrChange,
 ): Promise<Attr> {
-  const { name, value, flags } = change;
+  const { name, value, flags, unique } = change;
   const reply = await context.answers.change(
     "xattr",
     [`x${ino}`, `i${ino}`],
     [ino.toString(), name, value === undefined ? "remove" : "set", value ?? "", flags],
+    unique,
   );
   return attr(reply);
 }
