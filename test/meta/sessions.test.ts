@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { log } from "../../src/base/log.ts";
 import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import { newFormat } from "../../src/meta/format-options.ts";
 import { saveFormat } from "../../src/meta/redis/format-store.ts";
@@ -210,6 +212,22 @@ test("a volume that asks for what is not written is refused for writing and can 
   await assert.rejects(volume.open(), /directory quotas/);
   const { meta } = await volume.open({ readOnly: true });
   assert.equal((await meta.getattr(ROOT_INO)).type, 2);
+});
+
+test("a mount in use goes on when somebody asks for what is not written, and says so once", async (t) => {
+  await using volume = await makeVolume();
+  const warn = t.mock.method(log, "warn", () => undefined);
+  const { meta } = await volume.open({ heartbeatMs: 100 });
+  await volume.redis.hset("dirQuota", "1", Buffer.alloc(16));
+  const said = (): string[] =>
+    warn.mock.calls
+      .map(({ arguments: [text] }) => String(text))
+      .filter((text) => /quota/.test(text));
+  await until("a warning", () => said().length > 0);
+  await sleep(500);
+  assert.equal(said().length, 1);
+  const successor = (await volume.open({ sid: meta.sid })).meta;
+  await successor.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
 });
 
 test("a mount is told with a heartbeat that somebody changed the settings, and once", async () => {

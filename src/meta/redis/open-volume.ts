@@ -7,11 +7,13 @@ import { parseFormat, type Format } from "../format.ts";
 import type { Meta, MetaListener } from "../meta.ts";
 import { OpenFiles } from "../open-files.ts";
 import { revealSecrets } from "../secrets.ts";
+import { refusalForWriting } from "../version-gate.ts";
 import { Answers, PATIENCE_MS } from "./answers.ts";
 import { hourlyJobs } from "./cleanup.ts";
 import type { MetaContext } from "./context.ts";
 import { Counters } from "./counters.ts";
 import { Deletions } from "./deletions.ts";
+import { gatesInUse } from "./format-store.ts";
 import { LockWaits } from "./lock-waits.ts";
 import { forgetInodes, Nameless } from "./nameless.ts";
 import { Notices, type NoticeListener } from "./notices.ts";
@@ -52,6 +54,7 @@ export class OpenVolume {
   #beatAgain = false;
   #jobs: Promise<void> | undefined;
   #unreachable = false;
+  #refusal: string | undefined;
   #companions = 0;
 
   /** @throws Error when the server refuses */
@@ -226,7 +229,15 @@ export class OpenVolume {
     }
     if (!beat.fenced) await this.#context.answers.renew();
     if (!beat.known) this.#context.nameless.lookAtAll();
+    await this.#warnOfFeatures();
     if (beat.dead.length > 0) await endDeadSessions(this.#sessionEnd(), sid, beat.dead);
+  }
+
+  /** Somebody may have turned on since what is refused when a volume is opened: the mount goes on, for it is in use. */
+  async #warnOfFeatures(): Promise<void> {
+    const refusal = refusalForWriting(this.#format, await gatesInUse(this.#client));
+    if (refusal !== undefined && refusal !== this.#refusal) log.warn(refusal);
+    this.#refusal = refusal;
   }
 
   #isStillThere({ setting }: Beat): boolean {

@@ -71,7 +71,9 @@ export async function openMeta(
   try {
     requireCompatible(format);
     const refusal = refusalForWriting(format, await gatesInUse(client));
-    if (refusal !== undefined && !options.readOnly) throw new Error(refusal);
+    // A mount that is in use already goes on with a successor of its process, as it would without one.
+    const begins = !options.readOnly && options.sid === undefined;
+    if (refusal !== undefined && begins) throw new Error(refusal);
     subscriber = await connectRedis(parseMetaUrl(url), { autoResubscribe: false });
     return (await OpenVolume.start({ client, subscriber }, format, options, listener)).meta();
   } catch (error) {
