@@ -112,6 +112,8 @@ export interface Meta {
 
   /** The slice records of a chunk, oldest first. */
   readChunk(ino: Ino, chunkIndex: number): Promise<Slice[]>;
+  /** The first chunk from `from` on, before `end`, that has any record; undefined where there is none. */
+  nextChunk(ino: Ino, from: number, end: number): Promise<number | undefined>;
   /** A slice id nobody else has; from a batch held in memory when there is one. */
   newSliceId(): Maybe<bigint>;
   /**

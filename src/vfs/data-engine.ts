@@ -54,6 +54,7 @@ export class DataEngine implements FileData {
   readonly #listener: DataListener;
   readonly #commit: Meta["commitSlices"];
   readonly #readChunk: Meta["readChunk"];
+  readonly #nextChunk: Meta["nextChunk"];
   readonly #writers = new Map<Ino, FileWriter>();
   readonly #handles = new Map<Ino, number>();
   readonly #views: ChunkViews;
@@ -69,7 +70,7 @@ export class DataEngine implements FileData {
   #appended: ReadonlySet<bigint> = new Set();
 
   constructor(
-    meta: Pick<Meta, "readChunk" | "newSliceId" | "commitSlices" | "compactChunks">,
+    meta: Pick<Meta, "readChunk" | "nextChunk" | "newSliceId" | "commitSlices" | "compactChunks">,
     { store, spool }: { store: BlockStore; spool: Spool },
     { options, listener }: { options: DataOptions; listener: DataListener },
   ) {
@@ -79,6 +80,7 @@ export class DataEngine implements FileData {
     this.#listener = listener;
     this.#dirtyMax = half;
     this.#readChunk = (ino, chunkIndex) => meta.readChunk(ino, chunkIndex);
+    this.#nextChunk = (ino, from, end) => meta.nextChunk(ino, from, end);
     this.#commit = (commits) => meta.commitSlices(commits);
     this.#journal = new DirtyJournal(options.folder);
     this.#loose = new LooseSlices(store, this.#journal);
@@ -224,13 +226,15 @@ export class DataEngine implements FileData {
     what: "data" | "hole",
     length: number,
   ): Promise<number | undefined> {
-    for (let at = offset; at < length; at = (Math.floor(at / CHUNK_SIZE) + 1) * CHUNK_SIZE) {
-      const index = Math.floor(at / CHUNK_SIZE);
-      const start = index * CHUNK_SIZE;
-      const pieces = await this.#views.get(ino, index);
-      const found = seekIn(pieces, at - start, what);
+    const chunks = Math.ceil(length / CHUNK_SIZE);
+    let next: number | undefined = Math.floor(offset / CHUNK_SIZE);
+    while (next !== undefined && next < chunks) {
+      const start = next * CHUNK_SIZE;
+      const pieces = await this.#views.get(ino, next);
+      const found = seekIn(pieces, Math.max(offset - start, 0), what);
       const end = Math.min(length - start, CHUNK_SIZE);
       if (found !== undefined && found < end) return start + found;
+      next = what === "hole" ? next + 1 : await this.#nextChunk(ino, next + 1, chunks);
     }
     return what === "hole" && offset < length ? length : undefined;
   }

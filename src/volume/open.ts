@@ -224,6 +224,7 @@ function openData(
 function learning(meta: Meta, known: Known): ConstructorParameters<typeof DataEngine>[0] {
   return {
     readChunk: (ino, chunkIndex) => meta.readChunk(ino, chunkIndex),
+    nextChunk: (ino, from, end) => meta.nextChunk(ino, from, end),
     newSliceId: () => meta.newSliceId(),
     compactChunks: (replacements) => meta.compactChunks(replacements),
     async commitSlices(commits) {

@@ -168,6 +168,22 @@ const seeking: Rules = {
     assert.equal(await me.lseek(fd, 5 * GIB, SEEK_HOLE), 5 * GIB + 4096);
   },
 
+  async "data behind a hole of terabytes is found at once"(folder) {
+    await using me = await startProcess();
+    const fd = await create(me, folder);
+    const tib = 1024 * GIB;
+    await me.pwrite(fd, Buffer.alloc(4096, 1), 2 * tib);
+    const far = 12 * tib;
+    await me.pwrite(fd, Buffer.alloc(4096, 1), far);
+    const begun = performance.now();
+    assert.equal(await me.lseek(fd, 0, SEEK_DATA), 2 * tib);
+    assert.equal(await me.lseek(fd, 2 * tib, SEEK_HOLE), 2 * tib + 4096);
+    assert.equal(await me.lseek(fd, 2 * tib + 4096, SEEK_DATA), far);
+    await refused("ENXIO", me.lseek(fd, far + 4096, SEEK_DATA));
+    const took = performance.now() - begun;
+    assert.ok(took < 5000, `it took ${took} ms`);
+  },
+
   async "a sparse copy by cp keeps the holes' zeros and the data"(folder) {
     await using me = await startProcess();
     const fd = await create(me, folder);

@@ -24,6 +24,9 @@ const COPY_MAX = 2 ** 32 - CHUNK_SIZE;
 
 /** Keys looked at in one go. */
 const SCAN = 10_000;
+/** Chunks that are looked for one by one, so many at once; behind these a look at all keys is cheaper. */
+const LOOK_AT_ONCE = 1000;
+const LOOK_MAX = 20_000;
 
 export async function readChunk(context: MetaContext, ino: Ino, index: number): Promise<Slice[]> {
   return (await rawChunk(context, ino, index)).map(decodeSlice);
@@ -37,6 +40,31 @@ async function rawChunk(context: MetaContext, ino: Ino, index: number): Promise<
       throw translated(error, "read");
     }
   });
+}
+
+/** Few round trips also where a hole is as long as a file can be. */
+export async function nextChunk(
+  context: MetaContext,
+  ino: Ino,
+  from: number,
+  end: number,
+): Promise<number | undefined> {
+  const { answers, client } = context;
+  const near = Math.min(end, from + LOOK_MAX);
+  for (let at = from; at < near; at += LOOK_AT_ONCE) {
+    const keys = Array.from(
+      { length: Math.min(LOOK_AT_ONCE, near - at) },
+      (_, index) => `c${ino}_${at + index}`,
+    );
+    const found = await answers.ask("lseek", () =>
+      Promise.all(keys.map((key) => client.exists(key))),
+    );
+    const first = found.indexOf(1);
+    if (first >= 0) return at + first;
+  }
+  if (near === end) return undefined;
+  const far = (await chunkIndexes(context, ino)).filter((index) => index >= near && index < end);
+  return far.length === 0 ? undefined : far.reduce((least, index) => Math.min(least, index));
 }
 
 /**

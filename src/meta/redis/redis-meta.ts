@@ -137,6 +137,9 @@ export class RedisMeta implements Meta {
   readChunk(ino: Ino, chunkIndex: number): Promise<types.Slice[]> {
     return data.readChunk(this.#context, ino, chunkIndex);
   }
+  nextChunk(ino: Ino, from: number, end: number): Promise<number | undefined> {
+    return data.nextChunk(this.#context, ino, from, end);
+  }
   newSliceId(): Maybe<bigint> {
     return this.#context.counters.nextSlice();
   }
