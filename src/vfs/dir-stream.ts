@@ -3,7 +3,9 @@ import { ROOT_INO, TYPE_DIRECTORY } from "../meta/limits.ts";
 import type { DirBatch } from "../meta/meta.ts";
 import type { DirEntry, Ino } from "../meta/types.ts";
 import { attrOf } from "./attr-of.ts";
+import { DOTS, numberOf, offsetOf } from "./dir-offsets.ts";
 import type { KnownEntry, ListedEntry, ReadFrom } from "./file-system.ts";
+import type { Told } from "./listing-notes.ts";
 import {
   DIRECTORY_MAX,
   type DirectoryRecord,
@@ -55,24 +57,13 @@ interface Reading extends ReadFrom {
   readonly emit: (entry: ListedEntry) => boolean;
 }
 
-/** `.` and `..` have the numbers 0 and 1. */
-const DOTS = 2;
 const FIRST: Start = { first: DOTS, cursor: "0" };
-/**
- * An offset is a number; in a listing from memory above it stands which one it counts in, and it is behind those when it is
- * larger than any such listing. Programs of 32 bits take 31.
- */
-const NUMBER_BITS = 18n;
-const NUMBER_MASK = (1n << NUMBER_BITS) - 1n;
-const BEHIND = 1n << 31n;
+/** Instead of a cursor: behind what a process before told, all that it did not. */
+const THE_REST = "rest";
 /** How old a batch that was asked for ahead may be. */
 const NEXT_MS = 1000;
 /** Missing attributes are asked for that many entries ahead. */
 const AHEAD = 4096;
-
-function numberOf(offset: bigint): number {
-  return Number(offset >= BEHIND ? offset - BEHIND : offset & NUMBER_MASK);
-}
 
 function endOf(batch: Batch): number {
   return batch.first + batch.entries.length;
@@ -123,11 +114,16 @@ export class DirStream {
     return full || batch.next === "0" ? undefined : this.#readOn(next, reading);
   }
 
+  /** Goes on from `offset` where a process before stopped, which told these names. */
+  goOn(told: Told, offset: bigint): void {
+    const first = Math.max(numberOf(offset), DOTS);
+    this.#listing = undefined;
+    for (const [number, name] of told) if (number < first) this.#told.tell(name, number);
+    this.#starts = [{ first, cursor: THE_REST }];
+  }
+
   #offsetOf(number: number): bigint {
-    const plain = BigInt(number);
-    if (this.#listing === undefined) return plain > NUMBER_MASK ? plain + BEHIND : plain;
-    if (number < DOTS) return plain;
-    return (BigInt(this.#listing.generation) << NUMBER_BITS) | plain;
+    return offsetOf(number, this.#listing);
   }
 
   #rewind(): void {
@@ -276,7 +272,7 @@ export class DirStream {
       const answer = await reply;
       for (const entry of answer.entries) {
         const at = this.#told.numberOf(entry.name) - start.first;
-        if (at >= length) beyond = true;
+        if (at >= length) beyond = following.cursor !== THE_REST;
         else if (at >= 0)
           entries[at] = { entry, record: this.#learn(directory, entry, asked.mark) };
       }
@@ -314,7 +310,7 @@ export class DirStream {
   #ask(cursor: string, plus: boolean): Asking {
     const { known, meta } = this.#parts;
     const asked = { mark: known.mark(), at: performance.now(), ownChanges: meta.ownChanges };
-    const reply = meta.readdir(this.#ino, cursor, plus);
+    const reply = meta.readdir(this.#ino, cursor === THE_REST ? "0" : cursor, plus);
     // Whoever reads on learns of a failure.
     reply.catch(() => undefined);
     return { cursor, plus, asked, reply };

@@ -7,6 +7,7 @@ import type { FileData } from "./file-data.ts";
 import type { KernelCaches, KnownAttr, KnownEntry } from "./file-system.ts";
 import type { Gone } from "./gone.ts";
 import type { HandleTable } from "./handle-table.ts";
+import type { ListingNotes } from "./listing-notes.ts";
 import type { Known } from "./known.ts";
 
 /** How a volume is shown. */
@@ -39,6 +40,7 @@ export interface VfsParts {
   readonly data: FileData;
   readonly known: Known;
   readonly handles: HandleTable;
+  readonly listingNotes: ListingNotes;
   readonly acls: AclRules;
   readonly gone: Gone;
   readonly options: VfsOptions;

@@ -4,6 +4,7 @@ import { isDue, noteRead } from "./access-times.ts";
 import { attrOf, getattr } from "./attr-of.ts";
 import * as attributes from "./attributes.ts";
 import { DirStream } from "./dir-stream.ts";
+import { noting } from "./listing-notes.ts";
 import { FileLocks } from "./file-locks.ts";
 import type * as fs from "./file-system.ts";
 import { Files } from "./files.ts";
@@ -160,9 +161,11 @@ export class Vfs implements fs.FileSystem {
     this.#directories.set(fh, { ino, stream, caches: cache });
     return { fh, cacheListing: cache, keepListing: keep };
   }
-  /** Opened in a process before: an offset says the same in each. */
-  #reopen(ino: Ino, fh: bigint): DirStream {
+  /** Opened in a process before. */
+  #reopen(ino: Ino, fh: bigint, offset: bigint): DirStream {
     const stream = new DirStream(this.#parts, real(this.#parts, ino));
+    const told = offset === 0n ? undefined : this.#parts.listingNotes.takeOver(fh);
+    if (told !== undefined) stream.goOn(told, offset);
     this.#directories.set(fh, { ino: real(this.#parts, ino), stream, caches: false });
     return stream;
   }
@@ -172,9 +175,13 @@ export class Vfs implements fs.FileSystem {
     from: fs.ReadFrom,
     emit: (entry: fs.ListedEntry) => boolean,
   ): Maybe<void> {
-    const stream = this.#directories.get(fh)?.stream ?? this.#reopen(ino, fh);
-    if (from.offset > 0n) return stream.read(from, emit);
-    return this.#noted(real(this.#parts, ino), () => stream.read(from, emit));
+    const stream = this.#directories.get(fh)?.stream ?? this.#reopen(ino, fh, from.offset);
+    const { listingNotes } = this.#parts;
+    const read = (): Maybe<void> =>
+      noting(listingNotes, fh, emit, (emitNoted) => stream.read(from, emitNoted));
+    if (from.offset > 0n) return read();
+    listingNotes.forget(fh);
+    return this.#noted(real(this.#parts, ino), read);
   }
   /** A read of something that is no file. */
   #noted<T>(ino: Ino, read: () => Maybe<T>): Maybe<T> {
@@ -188,6 +195,7 @@ export class Vfs implements fs.FileSystem {
   releasedir(_ino: Ino, fh: bigint): Maybe<void> {
     const directory = this.#directories.get(fh);
     this.#directories.delete(fh);
+    this.#parts.listingNotes.forget(fh);
     if (directory?.caches === true) this.#parts.known.listings.closed(directory.ino);
   }
   /** Every change of a directory is at the server when it is answered. */

@@ -14,7 +14,8 @@ import { DataEngine } from "../vfs/data-engine.ts";
 import { NOTHING_JOURNALED, readJournal } from "../vfs/dirty-journal.ts";
 import type { KernelCaches } from "../vfs/file-system.ts";
 import { Gone } from "../vfs/gone.ts";
-import { HandleTable, readHandles } from "../vfs/handle-table.ts";
+import { ListingNotes } from "../vfs/listing-notes.ts";
+import { HandleTable, readHandles, type OpenHandle } from "../vfs/handle-table.ts";
 import { Known, type KnownCounts } from "../vfs/known.ts";
 import { shown, type VfsOptions, type VfsParts } from "../vfs/parts.ts";
 import { Vfs } from "../vfs/vfs.ts";
@@ -147,7 +148,7 @@ async function show(
   });
   const parts: VfsParts = {
     ...{ meta, data, known, kernel: undefined },
-    handles: new HandleTable(join(folder, "handles"), handles),
+    ...tablesIn(folder, handles),
     ...{ acls: new AclRules(meta), gone: new Gone() },
     options: {
       ...shownAs(values, format),
@@ -236,6 +237,17 @@ function learning(meta: Meta, known: Known): ConstructorParameters<typeof DataEn
       }
       return outcomes;
     },
+  };
+}
+
+/** What a successor must find of what is open. */
+function tablesIn(
+  folder: string,
+  handles: readonly OpenHandle[],
+): Pick<VfsParts, "handles" | "listingNotes"> {
+  return {
+    handles: new HandleTable(join(folder, "handles"), handles),
+    listingNotes: new ListingNotes(join(folder, "listings")),
   };
 }
 

@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { appendFile, open, readdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  readFile,
+  stat,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -223,6 +233,26 @@ test("a lock of an open file goes with its last descriptor, also after the servi
   assert.notEqual(await taken(), 0);
   await lock.stop("SIGKILL");
   await until("the end of the lock", async () => (await taken()) === 0);
+});
+
+test("who reads a directory meets each name once when the serving process is killed meanwhile, also of those that go as they are met", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const names = Array.from({ length: 3000 }, (_, at) => `a file with the number ${at}`);
+  for (const removes of [false, true]) {
+    const folder = join(mount.path, `removes ${removes}`);
+    await mkdir(folder);
+    await Promise.all(names.map((name) => writeFile(join(folder, name), "")));
+    const met: string[] = [];
+    for await (const { name } of await opendir(folder)) {
+      met.push(name);
+      if (removes) await unlink(join(folder, name));
+      if (met.length === 1500) {
+        await kill({ path: mount.path, folder: volume.folder }, "serverPid");
+      }
+    }
+    assert.deepEqual(met.toSorted(), names.toSorted());
+  }
 });
 
 /** Takes a lock of a whole file that belongs to the open file: F_OFD_SETLKW and holds it, or F_OFD_SETLK. */

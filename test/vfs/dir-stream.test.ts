@@ -21,6 +21,7 @@ function batchOf(names: readonly string[], cursor: string): DirBatch {
 function open(readdir: (cursor: string) => Promise<DirBatch>): {
   asked: string[];
   read: (offset: bigint, most?: number) => Promise<string[]>;
+  stream: DirStream;
 } {
   const asked: string[] = [];
   const parts = {
@@ -36,7 +37,7 @@ function open(readdir: (cursor: string) => Promise<DirBatch>): {
   };
   const stream = new DirStream(parts as unknown as VfsParts, DIRECTORY);
   return {
-    asked,
+    ...{ asked, stream },
     async read(offset, most = Infinity) {
       const names: string[] = [];
       await stream.read({ offset, plus: false }, ({ name }) => {
@@ -76,4 +77,22 @@ test("a reader who comes late gets no batch of long ago", async (t) => {
   later = 60_000;
   assert.deepEqual(await read(DOTS + 1n), ["b", "new"]);
   assert.deepEqual(asked, ["0", "5", "5"]);
+});
+
+test("a listing goes on behind what a process before told, in whichever order names come now", async () => {
+  const answers: Record<string, DirBatch> = {
+    "0": batchOf(["e", "b", "c"], "5"),
+    "5": batchOf(["a", "f"], "9"),
+    "9": batchOf(["d"], "0"),
+  };
+  const { read, stream } = open((cursor) => Promise.resolve(answers[cursor] ?? batchOf([], "0")));
+  const told = ["a", "b", "gone", "d"].map((name, at) => [at + 2, Buffer.from(name)] as const);
+  // What was told behind the reader's place did not get to him.
+  stream.goOn(new Map(told), 5n);
+  assert.deepEqual(await read(5n), ["e", "c", "f", "d"]);
+  assert.deepEqual(await read(6n), ["c", "f", "d"]);
+  assert.deepEqual(await read(9n), []);
+  assert.deepEqual(await read(DOTS), ["a", "b", "e", "c", "f", "d"]);
+  assert.deepEqual(await read(3n), ["b", "e", "c", "f", "d"]);
+  assert.deepEqual(await read(4n, 1), ["e"]);
 });
