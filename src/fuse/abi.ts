@@ -62,6 +62,7 @@ export const InitFlag = {
   ASYNC_READ: 1n << 0n,
   POSIX_LOCKS: 1n << 1n,
   ATOMIC_O_TRUNC: 1n << 3n,
+  EXPORT_SUPPORT: 1n << 4n,
   BIG_WRITES: 1n << 5n,
   DONT_MASK: 1n << 6n,
   FLOCK_LOCKS: 1n << 10n,

@@ -32,6 +32,8 @@ const ALWAYS = [
   "ASYNC_READ",
   "POSIX_LOCKS",
   "ATOMIC_O_TRUNC",
+  // File handles, such as those of NFS, lead to files that the kernel has forgotten: it looks up "." and "..".
+  "EXPORT_SUPPORT",
   "BIG_WRITES",
   "FLOCK_LOCKS",
   "DO_READDIRPLUS",

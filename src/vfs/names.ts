@@ -1,8 +1,16 @@
 import { FsError } from "../base/fs-error.ts";
 import type { Maybe } from "../base/maybe.ts";
-import { SYMLINK_MAX, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK } from "../meta/limits.ts";
+import {
+  isTrash,
+  ROOT_INO,
+  SYMLINK_MAX,
+  TYPE_DIRECTORY,
+  TYPE_FILE,
+  TYPE_SYMLINK,
+} from "../meta/limits.ts";
 import type { Changed, Removed } from "../meta/meta.ts";
 import type { Caller, Ino, NewNode, NodeType } from "../meta/types.ts";
+import { attrOf, getattr } from "./attr-of.ts";
 import type { Absent, KnownEntry, MakeNode, RenameNames } from "./file-system.ts";
 import type { ReadMark } from "./freshness.ts";
 import {
@@ -40,10 +48,32 @@ export function lookup(
 ): Maybe<KnownEntry | Absent> {
   requireName(name, "lookup");
   const parent = real(parts, shownParent);
+  if (isDot(name)) return lookupSelf(parts, parent);
+  if (name.equals(DOT_DOT)) return lookupParent(parts, parent);
   const allowed = requireAccess(parts, caller, parent, MAY_SEARCH);
   if (isTrashName(parts, shownParent, name)) return lookupTrash(parts, caller);
   if (allowed instanceof Promise) return allowed.then(() => find(parts, parent, name));
   return find(parts, parent, name);
+}
+
+const DOT_DOT = Buffer.from("..");
+
+function isDot(name: Buffer): boolean {
+  return name.length === 1 && name[0] === 0x2e;
+}
+
+/** An inode that the kernel knows from a file handle only; not one that was removed, nor one that may lie outside of what is shown. */
+async function lookupSelf(parts: VfsParts, ino: Ino): Promise<KnownEntry> {
+  if (parts.options.root !== ROOT_INO) throw new FsError("ENOENT", `inode ${ino}`);
+  const { attr, attrTtlMs } = await getattr(parts, ino);
+  const removed = attr.nlink === 0 || isTrash(attr.parent);
+  if (removed && !parts.meta.openFiles.has(ino)) throw new FsError("ENOENT", `inode ${ino}`);
+  return entryOut(parts, { ino, attr }, { entry: 0, attr: attrTtlMs });
+}
+
+async function lookupParent(parts: VfsParts, ino: Ino): Promise<KnownEntry> {
+  const isRoot = ino === parts.options.root;
+  return lookupSelf(parts, isRoot ? ino : (await attrOf(parts, ino)).parent);
 }
 
 function find(parts: VfsParts, parent: Ino, name: Buffer): Maybe<KnownEntry | Absent> {
