@@ -2,22 +2,33 @@ import type { Meta } from "../meta/meta.ts";
 import type { Ino, RangeLock } from "../meta/types.ts";
 import type { LockRequest } from "./file-system.ts";
 import type { OpenHandle } from "./handle-table.ts";
+import type { Owed } from "./owed.ts";
 
 const EVERYTHING: RangeLock = { type: "unlock", start: 0n, end: (1n << 63n) - 1n, pid: 0 };
 
+function wholeKey(ino: Ino, owner: bigint): string {
+  return `flock ${ino} ${owner}`;
+}
+
+function rangesKey(ino: Ino, owner: bigint): string {
+  return `ranges ${ino} ${owner}`;
+}
+
 /**
- * Byte range locks of this mount. Those of a process go when it closes any descriptor of the file (flush); those of
+ * Locks of this mount. Byte ranges of a process go when it closes any descriptor of the file (flush); those of
  * an open file when its last descriptor is closed (release), which tells no owner: so which handle they came through is remembered.
  */
 export class FileLocks {
-  readonly #meta: Pick<Meta, "setlk">;
+  readonly #meta: Pick<Meta, "flock" | "setlk">;
+  readonly #owed: Owed;
   /** Handles that each owner has taken locks through. */
   readonly #owners = new Map<Ino, Map<bigint, Set<bigint>>>();
   /** A process before took locks on these; whose they are nobody here knows. */
   readonly #inherited = new Set<Ino>();
 
-  constructor(meta: Pick<Meta, "setlk">) {
+  constructor(meta: Pick<Meta, "flock" | "setlk">, owed: Owed) {
     this.#meta = meta;
+    this.#owed = owed;
   }
 
   inherit(inodes: readonly Ino[], handles: readonly OpenHandle[]): void {
@@ -27,7 +38,19 @@ export class FileLocks {
     }
   }
 
+  /** flock(2). */
+  async setWhole(ino: Ino, { owner, lock, wait }: LockRequest): Promise<void> {
+    await this.#owed.settle(wholeKey(ino, owner));
+    await this.#meta.flock(ino, owner, lock.type, wait);
+  }
+
+  /** The descriptor that was locked by flock(2) is closed. */
+  async dropWhole(ino: Ino, owner: bigint): Promise<void> {
+    await this.#owed.do(wholeKey(ino, owner), () => this.#meta.flock(ino, owner, "unlock"));
+  }
+
   async set(ino: Ino, fh: bigint, { owner, lock, wait }: LockRequest): Promise<void> {
+    await this.#owed.settle(rangesKey(ino, owner));
     if (lock.type !== "unlock") this.#remember(ino, fh, owner);
     await this.#meta.setlk(ino, owner, lock, wait);
   }
@@ -45,7 +68,7 @@ export class FileLocks {
 
   async dropOwner(ino: Ino, owner: bigint): Promise<void> {
     this.#forget(ino, owner);
-    await this.#meta.setlk(ino, owner, EVERYTHING);
+    await this.#owed.do(rangesKey(ino, owner), () => this.#meta.setlk(ino, owner, EVERYTHING));
   }
 
   async dropHandle(ino: Ino, fh: bigint): Promise<void> {

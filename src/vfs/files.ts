@@ -25,6 +25,7 @@ import type {
 } from "./file-system.ts";
 import type { OpenHandle } from "./handle-table.ts";
 import { makeFile, makeNameless } from "./names.ts";
+import type { Owed } from "./owed.ts";
 import { requireWritable, squashed, type VfsParts } from "./parts.ts";
 import { MAY_READ, MAY_SEARCH, MAY_WRITE, mayAccess, requireAccess } from "./permission.ts";
 import { dropCapabilities } from "./xattrs.ts";
@@ -47,10 +48,12 @@ const NO_ONE = { uid: 0, gid: 0, pid: 0 };
 /** Open files: handles, reading, writing. */
 export class Files {
   readonly #parts: VfsParts;
+  readonly #owed: Owed;
   readonly #handles = new Map<bigint, FileHandle>();
 
-  constructor(parts: VfsParts) {
+  constructor(parts: VfsParts, owed: Owed) {
     this.#parts = parts;
+    this.#owed = owed;
   }
 
   /** Takes over what a process before had open. */
@@ -253,7 +256,7 @@ export class Files {
       data.closed(ino);
       return undefined;
     }
-    const flushed = this.#flushQuietly(ino);
+    const flushed = this.flushQuietly(ino);
     const attr = this.#parts.known.attr(ino);
     if (!(flushed instanceof Promise) && attr !== undefined && attr.nlink > 0) {
       data.closed(ino);
@@ -264,17 +267,21 @@ export class Files {
 
   async #releaseLast(ino: Ino, flushed: Maybe<void>): Promise<void> {
     await flushed;
-    const { data, known, meta } = this.#parts;
-    data.closed(ino);
-    const attr = known.attr(ino) ?? (await meta.getattr(ino).catch(() => undefined));
+    this.#parts.data.closed(ino);
+    await this.#owed.do(`open ${ino}`, () => this.#forgetNameless(ino));
+  }
+
+  async #forgetNameless(ino: Ino): Promise<void> {
+    const { known, meta } = this.#parts;
+    const attr = known.attr(ino) ?? (await meta.getattr(ino));
     // What lies in the trash has no name either, but it stays.
-    if (attr?.nlink !== 0 || isTrash(attr.parent) || meta.openFiles.has(ino)) return;
+    if (attr.nlink !== 0 || isTrash(attr.parent) || meta.openFiles.has(ino)) return;
     known.forgetAttr(ino);
     await meta.forgetOpen(ino);
   }
 
   /** A failure was told at close; release has nobody to tell. */
-  #flushQuietly(ino: Ino): Maybe<void> {
+  flushQuietly(ino: Ino): Maybe<void> {
     try {
       const flushed = this.#parts.data.flush(ino);
       return flushed instanceof Promise ? flushed.catch(() => undefined) : undefined;

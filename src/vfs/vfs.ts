@@ -10,6 +10,7 @@ import type * as fs from "./file-system.ts";
 import { Files } from "./files.ts";
 import type { OpenHandle } from "./handle-table.ts";
 import * as names from "./names.ts";
+import { Owed } from "./owed.ts";
 import { real, requireWritable, type VfsParts } from "./parts.ts";
 import { MAY_READ, requireAccess } from "./permission.ts";
 import { reached } from "./reached.ts";
@@ -25,6 +26,7 @@ interface OpenDirectory {
 /** A volume as a POSIX file system: binds the operations, holds what is open. */
 export class Vfs implements fs.FileSystem {
   readonly #parts: VfsParts;
+  readonly #owed = new Owed();
   readonly #files: Files;
   readonly #locks: FileLocks;
   readonly #directories = new Map<bigint, OpenDirectory>();
@@ -33,8 +35,8 @@ export class Vfs implements fs.FileSystem {
 
   constructor(parts: VfsParts) {
     this.#parts = parts;
-    this.#files = new Files(parts);
-    this.#locks = new FileLocks(parts.meta);
+    this.#files = new Files(parts, this.#owed);
+    this.#locks = new FileLocks(parts.meta, this.#owed);
   }
 
   /** Takes over what a process before had open, and what its session held. */
@@ -230,10 +232,11 @@ export class Vfs implements fs.FileSystem {
     return reached(this.#parts, ino, () => xattrs.removexattr(this.#parts, caller, ino, name));
   }
 
-  async flock(ino: Ino, _fh: bigint, { owner, lock, wait }: fs.LockRequest): Promise<void> {
+  async flock(ino: Ino, _fh: bigint, request: fs.LockRequest): Promise<void> {
+    const { lock } = request;
     // The next holder is to see what was written under the lock.
     if (lock.type === "unlock") await this.#parts.data.flush(ino);
-    await this.#parts.meta.flock(ino, owner, lock.type, wait);
+    await this.#locks.setWhole(ino, request);
     if (lock.type !== "unlock") await this.#seeOthers(ino);
   }
   async setlk(ino: Ino, fh: bigint, request: fs.LockRequest): Promise<void> {
@@ -270,13 +273,11 @@ export class Vfs implements fs.FileSystem {
   }
 
   async #releaseLocked(ino: Ino, fh: bigint, flockOwner: bigint | undefined): Promise<void> {
-    try {
-      await this.#parts.data.flush(ino);
-      if (flockOwner !== undefined) await this.#parts.meta.flock(ino, flockOwner, "unlock");
-      await this.#locks.dropHandle(ino, fh);
-    } catch {
-      // Nobody waits for a release; what stays locked goes with the session.
-    }
+    // Nobody waits for a release: what fails was told at the close, or is owed.
+    await this.#files.flushQuietly(ino);
+    if (flockOwner !== undefined)
+      await this.#locks.dropWhole(ino, flockOwner).catch(() => undefined);
+    await this.#locks.dropHandle(ino, fh).catch(() => undefined);
     await this.#files.release(ino, fh);
   }
 
@@ -287,6 +288,7 @@ export class Vfs implements fs.FileSystem {
 
   async close(): Promise<void> {
     const { data, meta } = this.#parts;
+    this.#owed.close();
     try {
       await data.drain();
     } finally {

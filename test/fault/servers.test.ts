@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { stat } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { open, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { startFaultyProxy, type Fault } from "../support/faulty-proxy.ts";
 import { makeFolder } from "../support/folder.ts";
 import { onMinio, startMinio } from "../support/minio.ts";
 import { formatTestVolume, juicefs, mountVolume, officialJuicefs } from "../support/mount.ts";
-import { until } from "../support/process.ts";
+import { startProgram, until } from "../support/process.ts";
 import { startRedis } from "../support/redis.ts";
 import { writeDuring } from "./write-during.ts";
 
@@ -89,3 +92,46 @@ for (const [name, options] of [
     assert.match(gc.stdout + gc.stderr, / 0 leaked \(0 bytes\)/);
   });
 }
+
+/** Takes both kinds of lock and holds them until it is ended. */
+const HOLDER =
+  "import fcntl, sys, time; f, g = (open(p, 'r+') for p in sys.argv[1:]); " +
+  "fcntl.flock(f, fcntl.LOCK_EX); fcntl.lockf(g, fcntl.LOCK_EX); time.sleep(300)";
+/** Ends with 0 where neither is held. */
+const TRIER = HOLDER.replaceAll("LOCK_EX", "LOCK_EX | fcntl.LOCK_NB").replace("300", "0");
+
+test("locks whose holder ended and a file without a name that was closed while Redis was away are given up when it is back", async (t) => {
+  await using disks = await makeFolder();
+  const lasting = ["--dir", disks.path, "--appendonly", "yes", "--appendfsync", "always"];
+  await using redis = await startRedis({ args: lasting });
+  await using volume = await formatTestVolume({ server: redis, format: ["--trash-days", "0"] });
+  await using mount = await mountVolume(volume, ["--io-retries", "1"]);
+  await using other = await mountVolume(volume);
+  const files = ["whole", "ranges"];
+  for (const name of [...files, "nameless"]) await writeFile(join(mount.path, name), "contents");
+  const paths = files.map((name) => join(mount.path, name));
+  await using holder = startProgram("python3", ["-c", HOLDER, ...paths]);
+  const taken = async (): Promise<boolean> => {
+    const others = files.map((name) => join(other.path, name));
+    const trier = startProgram("python3", ["-c", TRIER, ...others]);
+    const [status] = (await once(trier.child, "exit")) as [number];
+    return status !== 0;
+  };
+  await until("the locks", taken);
+  const nameless = await open(join(mount.path, "nameless"));
+  await unlink(join(mount.path, "nameless"));
+
+  await redis.stop("SIGKILL");
+  const ended = holder.stop("SIGKILL");
+  await nameless.close();
+  await ended;
+  // As long as a change is tried, and the next one behind it.
+  await sleep(9000);
+  const second = await startRedis({ args: lasting, port: redis.port });
+  t.after(() => second[Symbol.asyncDispose]());
+  await until("the end of the locks", async () => !(await taken()), 30_000);
+  const { stdout } = await promisify(execFile)("redis-cli", [
+    ...["-p", String(redis.port), "-n", "1", "--scan", "--pattern", "session?"],
+  ]);
+  assert.equal(stdout.trim(), "");
+});
