@@ -108,7 +108,8 @@ test("locks whose holder ended and a file without a name that was closed while R
   await using mount = await mountVolume(volume, ["--io-retries", "1"]);
   await using other = await mountVolume(volume);
   const files = ["whole", "ranges"];
-  for (const name of [...files, "nameless"]) await writeFile(join(mount.path, name), "contents");
+  for (const name of [...files, "nameless", "closed"])
+    await writeFile(join(mount.path, name), "contents");
   const paths = files.map((name) => join(mount.path, name));
   await using holder = startProgram("python3", ["-c", HOLDER, ...paths]);
   const taken = async (): Promise<boolean> => {
@@ -119,7 +120,7 @@ test("locks whose holder ended and a file without a name that was closed while R
   };
   await until("the locks", taken);
   const nameless = await open(join(mount.path, "nameless"));
-  await unlink(join(mount.path, "nameless"));
+  for (const name of ["nameless", "closed"]) await unlink(join(mount.path, name));
 
   await redis.stop("SIGKILL");
   const ended = holder.stop("SIGKILL");

@@ -79,7 +79,8 @@ export class Nameless {
       due.push(ino);
     }
     this.#forget(due).catch((error: unknown) => {
-      log.warn({ error }, "files without a name stay until this session ends");
+      log.warn({ error }, "files without a name stay for now");
+      for (const ino of due) this.removedHere(ino);
     });
   }
 
