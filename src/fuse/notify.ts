@@ -149,12 +149,18 @@ const ENTRIES_MS = 100;
 const PAGES_MS = 5;
 const BEGINNING_MS = 300;
 
+const ROOT_NODE = 1n;
 /** No directory has it: such a message waits for the lock and does nothing. */
 const NO_NAME = Buffer.from("/");
 
 /** Asks the kernel to send again what was not answered. */
 export function askAgain(fd: number): void {
   writeMessage(fd, header(FUSE_NOTIFY_RESEND, 0));
+}
+
+/** Whether anybody has the file system still, in whichever namespace and as whatever: then the kernel knows its root. */
+export function isHeld(fd: number): boolean {
+  return writeMessage(fd, invalInode(ROOT_NODE, -1n, 0n));
 }
 
 /** @returns false when the kernel knows nothing of it */

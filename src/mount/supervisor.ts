@@ -5,6 +5,7 @@ import { log } from "../base/log.ts";
 import { VERSION } from "../base/version.ts";
 import { handshake, type Negotiated } from "../fuse/init.ts";
 import { isMounted, mount, unmount } from "../fuse/mount.ts";
+import { isHeld } from "../fuse/notify.ts";
 import { widenReadAhead } from "../fuse/read-ahead.ts";
 import {
   askMount,
@@ -247,7 +248,8 @@ export class Supervisor {
     this.#serving = false;
     this.#unservedSince ??= performance.now();
     // Nobody can use it any more, and nothing is left that a successor would have to store.
-    const over = !isMounted(this.#config.mountpoint) && !holdsUnstored(this.#folder);
+    const used = isMounted(this.#config.mountpoint) || isHeld(this.#device);
+    const over = !used && !holdsUnstored(this.#folder);
     if (done || over) {
       this.#end().catch((error: unknown) => {
         log.error({ error }, "the mount ended, what it leaves cannot be removed");

@@ -235,6 +235,28 @@ test("a lock of an open file goes with its last descriptor, also after the servi
   await until("the end of the lock", async () => (await taken()) === 0);
 });
 
+test("who uses a volume that was unmounted lazily does so still when the serving process is killed", async () => {
+  await using volume = await formatTestVolume();
+  await using mount = await mountVolume(volume);
+  const where = { path: mount.path, folder: volume.folder };
+  await writeFile(join(mount.path, "file"), "contents");
+  const file = await open(join(mount.path, "file"), "r+");
+  await file.sync();
+  execFileSync("umount", ["-l", mount.path]);
+  const before = await askTestMount(where);
+  process.kill(before.serverPid, "SIGKILL");
+  await until("another process", async () => {
+    const { serverPid } = await askTestMount(where);
+    return serverPid !== before.serverPid;
+  });
+  assert.equal(await file.readFile("utf8"), "contents");
+  await file.write("more", 0);
+  await file.sync();
+  await file.close();
+  // With its last user it ends.
+  await mount.unmount();
+});
+
 test("who reads a directory meets each name once when the serving process is killed meanwhile, also of those that go as they are met", async () => {
   await using volume = await formatTestVolume();
   await using mount = await mountVolume(volume);
