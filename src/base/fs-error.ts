@@ -27,3 +27,9 @@ export class FsError extends Error {
 export function errnoOf(error: unknown): number {
   return constants.errno[error instanceof FsError ? error.code : "EIO"];
 }
+
+/** The other way round; EIO where no name is known. */
+export function fsErrorOf(errno: number, action: string): FsError {
+  const named = Object.entries(constants.errno).find(([, number]) => number === errno);
+  return new FsError((named?.[0] ?? "EIO") as ErrnoName, action);
+}

@@ -1,3 +1,4 @@
+import { fsErrorOf } from "../base/fs-error.ts";
 import type { Maybe } from "../base/maybe.ts";
 import { BlockCache } from "../chunk/block-cache.ts";
 import type { BlockStore } from "../chunk/block-store.ts";
@@ -192,8 +193,8 @@ export class DataEngine implements FileData {
     this.#handles.delete(ino);
     const writer = this.#writers.get(ino);
     if (writer === undefined) return;
+    writer.forgetError();
     if (writer.idle) this.#writers.delete(ino);
-    else writer.forgetError();
   }
 
   openHandle(ino: Ino): ReadHandle {
@@ -239,9 +240,15 @@ export class DataEngine implements FileData {
     return what === "hole" && offset < length ? length : undefined;
   }
 
-  /** Takes over what a process before had written and not committed; to be called once, before anything is written. */
+  /**
+   * Takes over what a process before had written and not committed; to be called once, before anything is written, and when it
+   * is known what is open.
+   */
   async restore(journaled: Journaled): Promise<void> {
     this.#appended = journaled.appends;
+    for (const [ino, errno] of journaled.failed) {
+      if (this.#handles.has(ino)) this.#writer(ino).fail(fsErrorOf(errno, "write"));
+    }
     await restoreSlices(journaled, {
       ...{ spool: this.#spool, journal: this.#journal, uploads: this.#uploads },
       commit: this.#commit,
@@ -309,7 +316,10 @@ export class DataEngine implements FileData {
       this.#tidy(slice, outcome);
       this.#listener.committed(ino, outcome.attr, moved);
     }
-    if (writer.idle && !this.#handles.has(ino)) this.#writers.delete(ino);
+    if (writer.idle && !this.#handles.has(ino)) {
+      writer.forgetError();
+      this.#writers.delete(ino);
+    }
     if (this.#spool.used <= this.#dirtyMax) this.#letIn();
   }
 

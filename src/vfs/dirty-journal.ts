@@ -35,6 +35,10 @@ const KIND = {
   loose: 8,
   /** They belong to somebody, or are gone. x: id. */
   fixed: 9,
+  /** What was written to a file could not be stored, and who has it open may still have to be told. a: errno, x: inode. */
+  failed: 10,
+  /** Nobody is to be told any more. x: inode. */
+  forgotten: 11,
 } as const;
 
 /** A pending slice as the log tells it. */
@@ -58,6 +62,8 @@ export interface Journaled {
   readonly appends: ReadonlySet<bigint>;
   /** Slices that were being stored or deleted, outside of the pending ones. */
   readonly loose: readonly LooseSlice[];
+  /** Files of which something could not be stored, with the errno. */
+  readonly failed: ReadonlyMap<Ino, number>;
 }
 
 /** A slice whose objects belong to nobody, unless a record of this chunk refers to it. */
@@ -74,6 +80,7 @@ export const NOTHING_JOURNALED: Journaled = {
   commit: [],
   appends: new Set(),
   loose: [],
+  failed: new Map(),
 };
 
 /** What one record says; absent numbers are zero. */
@@ -90,6 +97,7 @@ export class DirtyJournal {
   readonly #unanswered = new Set<bigint>();
   readonly #pending = new Map<number, PendingSlice>();
   readonly #loose = new Map<bigint, LooseSlice>();
+  readonly #failed = new Map<Ino, number>();
   #fd: number;
   #length = 0;
   #lastCommit = 0n;
@@ -157,6 +165,17 @@ export class DirtyJournal {
     if (this.#loose.delete(id)) this.#write(KIND.fixed, 0, { x: id });
   }
 
+  /** Something of a file could not be stored: a successor tells so who has it open. */
+  failed(ino: Ino, errno: number): void {
+    this.#failed.set(ino, errno);
+    this.#write(KIND.failed, 0, { a: errno, x: ino });
+  }
+
+  /** Nobody has the file open any more. */
+  forgotten(ino: Ino): void {
+    if (this.#failed.delete(ino)) this.#write(KIND.forgotten, 0, { x: ino });
+  }
+
   close(): void {
     closeSync(this.#fd);
   }
@@ -200,6 +219,7 @@ export class DirtyJournal {
       if (slice.identity !== undefined) this.identity(slice, slice.identity);
     }
     for (const slice of this.#loose.values()) this.#writeLoose(slice);
+    for (const [x, a] of this.#failed) this.#write(KIND.failed, 0, { a, x });
     this.activate(new Set(this.#unanswered));
     closeSync(old);
   }
@@ -229,6 +249,7 @@ class Telling {
   readonly #slices = new Map<number, JournaledSlice>();
   readonly #appends = new Set<bigint>();
   readonly #loose = new Map<bigint, LooseSlice>();
+  readonly #failed = new Map<Ino, number>();
   #commit: { number: bigint; count: number; slices: JournaledSlice[] } = NO_COMMIT;
 
   take(kind: number, number: number, fields: Required<RecordFields>): void {
@@ -236,6 +257,8 @@ class Telling {
     else if (kind === KIND.loose) this.#loose.set(fields.x, looseSlice(fields));
     else if (kind === KIND.fixed) this.#loose.delete(fields.x);
     else if (kind === KIND.unanswered) this.#appends.add(fields.y);
+    else if (kind === KIND.failed) this.#failed.set(fields.x, fields.a);
+    else if (kind === KIND.forgotten) this.#failed.delete(fields.x);
     else this.#takeOfSlice(kind, number, fields);
   }
 
@@ -246,7 +269,7 @@ class Telling {
     const underWay = slices.length === count && slices.some((slice) => pending.has(slice));
     return {
       ...{ slices: [...pending], commit: underWay ? slices : [], appends: this.#appends },
-      loose: [...this.#loose.values()],
+      ...{ loose: [...this.#loose.values()], failed: this.#failed },
     };
   }
 

@@ -1,5 +1,5 @@
 import { wallClock } from "../base/clock.ts";
-import { FsError } from "../base/fs-error.ts";
+import { errnoOf, FsError } from "../base/fs-error.ts";
 import { log } from "../base/log.ts";
 import type { Maybe } from "../base/maybe.ts";
 import type { Spool } from "../chunk/spool.ts";
@@ -73,6 +73,14 @@ export class FileWriter {
 
   forgetError(): void {
     this.#error = undefined;
+    this.#parts.journal.forgotten(this.ino);
+  }
+
+  /** Something could not be stored, here or by a process before. */
+  fail(error: Error): void {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    this.#parts.journal.failed(this.ino, errnoOf(error));
   }
 
   /**
@@ -226,12 +234,12 @@ export class FileWriter {
     const oldest = this.#pending.shift();
     if (oldest !== slice) throw new Error("Slices of a file were committed out of order");
     if (slice.blocks > 0) this.#large--;
-    this.#parts.journal.end(slice);
-    slice.buffer.free();
     if (error !== undefined && this.#error === undefined) {
-      this.#error = error;
+      this.fail(error);
       log.error({ error, ino: this.ino.toString() }, "written data could not be stored");
     }
+    this.#parts.journal.end(slice);
+    slice.buffer.free();
     while (this.#waiting.length > 0 && (this.#waiting[0]?.sequence ?? 0) < this.oldestSequence) {
       this.#waiting.shift()?.resolve();
     }

@@ -33,15 +33,16 @@ export class Vfs implements fs.FileSystem {
   /** Never one of a process before. */
   #lastDirectory = BigInt(Date.now()) << 20n;
 
-  constructor(parts: VfsParts) {
+  /** `handles`: what a process before had open. */
+  constructor(parts: VfsParts, handles: readonly OpenHandle[] = []) {
     this.#parts = parts;
     this.#files = new Files(parts, this.#owed);
+    this.#files.restore(handles);
     this.#locks = new FileLocks(parts.meta, this.#owed);
   }
 
-  /** Takes over what a process before had open, and what its session held. */
+  /** Takes over what the session of a process before held. */
   async restore(handles: readonly OpenHandle[]): Promise<void> {
-    this.#files.restore(handles);
     const { meta } = this.#parts;
     const { nameless, locked } = await meta.inherited();
     this.#locks.inherit(locked, handles);

@@ -157,7 +157,7 @@ async function show(
     },
   };
   deferred.vfs = parts;
-  const vfs = new Vfs(parts);
+  const vfs = new Vfs(parts, handles);
   await data.restore(journaled);
   if (after !== undefined) await vfs.restore(handles);
   const jobs = new MountJobs({

@@ -37,7 +37,7 @@ async function openEngine(
   volume: TestVolume,
   place: string,
   course: Course,
-  after?: Engine,
+  { after, open = [] }: { after?: Engine; open?: readonly Ino[] } = {},
 ): Promise<Engine> {
   const folder = join(place, after === undefined ? "first" : "second");
   if (after === undefined) mkdirSync(folder);
@@ -62,6 +62,7 @@ async function openEngine(
   const options = { bufferBytes: 8 << 20, readaheadMax: 1 << 20, folder, readOnly: false };
   const listener = { committed: () => undefined };
   const data = new DataEngine(meta, { store, spool }, { options, listener });
+  for (const ino of open) data.opened(ino);
   await data.restore(after === undefined ? NOTHING_JOURNALED : readJournal(folder));
   const cutOff = async (): Promise<void> => way[Symbol.asyncDispose]();
   return {
@@ -97,7 +98,11 @@ async function succeed(
   volume: TestVolume,
   place: string,
   first: Engine,
-  { records, course = (_job, real) => real() }: { records: number; course?: Course },
+  {
+    records,
+    course = (_job, real) => real(),
+    open = [],
+  }: { records: number; course?: Course; open?: readonly Ino[] },
 ): Promise<Engine> {
   await until(`${records} records`, () => {
     return readFileSync(join(first.folder, "journal")).length >= records * RECORD_BYTES;
@@ -107,7 +112,7 @@ async function succeed(
   const journal = readFileSync(join(second, "journal"));
   writeFileSync(join(second, "journal"), journal.subarray(0, records * RECORD_BYTES));
   await first.cutOff();
-  return openEngine(volume, place, course, first);
+  return openEngine(volume, place, course, { after: first, open });
 }
 
 test("slices of which only some were noted down as stored together do not come into each other's place", async () => {
@@ -159,4 +164,26 @@ test("what could not be stored and is about to be deleted is stored anew elsewhe
   await second.data.drain();
   assert.equal(await textAt(second, ino, 0, 20_000), "x".repeat(20_000));
   assert.equal(await textAt(second, ino, 1 << 20, 20_000), "y".repeat(20_000));
+});
+
+test("who has a file open of which something could not be stored is told so by the successor too, nobody else", async () => {
+  log.level = "silent";
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  const first = await openEngine(volume, place.path, async () => {
+    throw new Error("The store is away");
+  });
+  const [open, closed] = [await makeFile(first, "open"), await makeFile(first, "closed")];
+  for (const ino of [open, closed]) {
+    await first.data.write(ino, Buffer.from("lost"), { offset: 0, append: false, unique: 0n });
+    await assert.rejects(async () => first.data.flush(ino), { code: "EIO" });
+  }
+  first.data.closed(closed);
+  const records = readFileSync(join(first.folder, "journal")).length / RECORD_BYTES;
+  await using second = await succeed(volume, place.path, first, { records, open: [open] });
+  await assert.rejects(async () => second.data.flush(open), { code: "EIO" });
+  await second.data.flush(closed);
+  second.data.closed(open);
+  await second.data.flush(open);
 });
