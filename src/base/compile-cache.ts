@@ -1,6 +1,7 @@
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { variable } from "./environment.ts";
 
 /**
  * Keeps our sources compiled from one process to the next: types stripped, parsed. A process that finds them so starts sooner and
@@ -11,7 +12,7 @@ import { join } from "node:path";
  * @returns the folder, for `NODE_COMPILE_CACHE`
  */
 export function useCompileCache(): string {
-  const folder = process.env["NODE_COMPILE_CACHE"] ?? ownFolder();
+  const folder = variable("NODE_COMPILE_CACHE") ?? ownFolder();
   enableCompileCache(folder);
   return folder;
 }

@@ -7,7 +7,8 @@ export function liesIn(path: string, folder: string): boolean {
   return way !== ".." && !way.startsWith("../");
 }
 
-function followed(path: string): string {
+/** Without the links in it, as the kernel tells where something is mounted. It does not have to exist yet. */
+export function followed(path: string): string {
   try {
     return realpathSync(path);
   } catch {

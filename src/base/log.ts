@@ -1,6 +1,10 @@
-import { pino, stdSerializers, type Logger } from "pino";
+import { levels, pino, stdSerializers, type Logger } from "pino";
+import { variable } from "./environment.ts";
 
 export type { Logger };
+
+const asked = variable("JUICEFS_LOG_LEVEL")?.toLowerCase() ?? "info";
+const known = asked === "silent" || Object.hasOwn(levels.values, asked);
 
 /**
  * The program's log: JSON lines, or readable text on a terminal, to standard error, so that what a
@@ -8,13 +12,16 @@ export type { Logger };
  */
 export const log: Logger = pino(
   {
-    level: process.env["JUICEFS_LOG_LEVEL"] ?? "info",
+    level: known ? asked : "info",
     base: { pid: process.pid },
     serializers: { error: stdSerializers.errWithCause },
     timestamp: pino.stdTimeFunctions.isoTime,
   },
   destination(),
 );
+
+if (!known)
+  log.error(`Cannot use JUICEFS_LOG_LEVEL "${asked}": there is no such level; it is info`);
 
 function destination(): ReturnType<typeof pino.destination> | ReturnType<typeof pino.transport> {
   if (!process.stderr.isTTY) {

@@ -1,6 +1,7 @@
 import { globSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { variable } from "../base/environment.ts";
 
 /** Where a volume's blocks are cached, from what `--cache-dir` says (JuiceFS pkg/chunk/disk_cache.go, 1.4). */
 
@@ -10,7 +11,7 @@ const MEMORY = "memory";
 /** `JUICEFS_CACHE`: where the folder that JuiceFS takes would be lost, as in the managed plugin. */
 export function defaultCacheDir(): string {
   const folder = process.getuid?.() === 0 ? "/var/jfsCache" : join(homedir(), ".juicefs", "cache");
-  return process.env["JUICEFS_CACHE"] ?? folder;
+  return variable("JUICEFS_CACHE") ?? folder;
 }
 
 /**

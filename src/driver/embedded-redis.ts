@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, realpathSyn
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { syncFolder, syncNameOf } from "../base/folder-sync.ts";
 import { log } from "../base/log.ts";
 import { cutTail } from "./redis-log.ts";
@@ -33,7 +34,7 @@ export class EmbeddedRedis {
   }
 
   url(database: number): string {
-    return `unix://${this.#socket}?db=${database}`;
+    return `unix://${pathToFileURL(this.#socket).pathname}?db=${database}`;
   }
 
   /** Settles when it answers. From then on it is started again whenever it does not. @throws Error in one sentence */

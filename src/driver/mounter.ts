@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, readdirSync, renameSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { log } from "../base/log.ts";
@@ -186,7 +186,11 @@ export class Mounter {
   /** The names of volumes that something is mounted for. */
   mountedNames(): Set<string> {
     const stages = mountsBelow(this.#stages).map(({ target }) => target.slice(this.#stages.length));
-    const points = mountsBelow(this.#folders.points).map(({ target }) => `/${basename(target)}`);
+    // What others mounted there is theirs.
+    const ours = mountsBelow(this.#folders.points).filter(({ target, type }) => {
+      return type === "fuse.juicefs" && dirname(target) === this.#folders.points;
+    });
+    const points = ours.map(({ target }) => `/${basename(target)}`);
     return new Set([...stages, ...points].map((path) => path.split("/")[1] ?? ""));
   }
 

@@ -1,4 +1,7 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { variable } from "../base/environment.ts";
+import { followed } from "../base/inside.ts";
+import { log } from "../base/log.ts";
 import { parseDuration } from "../options/values.ts";
 
 /**
@@ -26,13 +29,15 @@ const SYSTEMD_DESCRIPTORS = "1";
 /** `propagatedMount` of config.json. */
 const KEPT = "/jfs";
 
-/** @throws RangeError naming the variable whose value is wrong */
+/** A value that is wrong is told in the log and passed over: without a driver no container would get its volume. */
 export function readSettings(
   environment: NodeJS.ProcessEnv,
   { managed }: { managed: boolean },
 ): Settings {
   const root = managed ? KEPT : "/var/lib/juicefs-volume";
-  const state = environment["JUICEFS_STATE"] ?? (managed ? join(root, "state") : root);
+  const folder = (name: string, usual: string): string =>
+    followed(resolve(variable(name, environment) ?? usual));
+  const state = folder("JUICEFS_STATE", managed ? join(root, "state") : root);
   const activated =
     environment["LISTEN_FDS"] === SYSTEMD_DESCRIPTORS &&
     environment["LISTEN_PID"] === String(process.pid);
@@ -41,20 +46,26 @@ export function readSettings(
     kept: managed ? KEPT : undefined,
     socket: activated
       ? undefined
-      : (environment["JUICEFS_SOCKET"] ?? "/run/docker/plugins/juicefs.sock"),
+      : (variable("JUICEFS_SOCKET", environment) ?? "/run/docker/plugins/juicefs.sock"),
     state,
-    volumes: environment["JUICEFS_VOLUMES"] ?? join(managed ? root : state, "volumes"),
-    run: environment["JUICEFS_RUN_DRIVER"] ?? "/run/juicefs-volume",
-    graceMs: grace(environment["JUICEFS_GRACE"] ?? ""),
+    volumes: folder("JUICEFS_VOLUMES", join(managed ? root : state, "volumes")),
+    run: folder("JUICEFS_RUN_DRIVER", "/run/juicefs-volume"),
+    graceMs: grace(variable("JUICEFS_GRACE", environment)),
   };
 }
 
-function grace(text: string): number {
+/** Longer than a timer can wait, it would be over at once. */
+const GRACE_MOST_MS = 2 ** 31 - 1;
+const GRACE_MS = 30_000;
+
+function grace(text: string | undefined): number {
+  if (text === undefined) return GRACE_MS;
   try {
-    return text === "" ? 30_000 : parseDuration(text);
+    return Math.min(parseDuration(text), GRACE_MOST_MS);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new RangeError(`Cannot use JUICEFS_GRACE "${text}": ${error.message}`, { cause: error });
+    log.error(`Cannot use JUICEFS_GRACE "${text}": ${error.message}; it is 30s`);
+    return GRACE_MS;
   }
 }
 

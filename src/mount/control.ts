@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import { variable } from "../base/environment.ts";
 import type { NoticeStatus, StagedBlocks } from "../volume/open.ts";
 
 /**
@@ -60,7 +61,7 @@ export const JOBS_SOCKET = "jobs";
 
 /** Where mounts keep their folders; `JUICEFS_RUN` names another place. */
 export function runFolder(): string {
-  return process.env["JUICEFS_RUN"] ?? "/run/juicefs";
+  return variable("JUICEFS_RUN") ?? "/run/juicefs";
 }
 
 /** Where a mount keeps its socket and what its processes share. */

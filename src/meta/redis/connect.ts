@@ -27,8 +27,8 @@ export function parseMetaUrl(text: string): MetaAddress {
   if (url.protocol === "unix:") {
     return {
       options: {
-        ...credentials(url),
-        path: url.pathname,
+        ...credentials(url, shown),
+        path: decoded(url.pathname, shown),
         db: database(url.searchParams.get("db") ?? "0", shown),
       },
       shown,
@@ -44,7 +44,7 @@ export function parseMetaUrl(text: string): MetaAddress {
   }
   return {
     options: {
-      ...credentials(url),
+      ...credentials(url, shown),
       host: url.hostname.replace(/^\[|\]$/g, ""),
       port: url.port === "" ? DEFAULT_PORT : Number(url.port),
       db: database(url.pathname.replace(/^\//, "") || "0", shown),
@@ -145,10 +145,22 @@ function database(text: string, shown: string): number {
   throw new Error(`Cannot use meta URL "${shown}": "${text}" is not a database number`);
 }
 
-function credentials(url: URL): RedisOptions {
-  const password = url.password === "" ? passwordOfEnvironment() : decodeURIComponent(url.password);
+/** What stands in a URL with some characters as `%` and two digits. */
+function decoded(part: string, shown: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (cause) {
+    throw new Error(
+      `Cannot use meta URL "${shown}": write a % in a password or path as %25, and other special characters likewise`,
+      { cause },
+    );
+  }
+}
+
+function credentials(url: URL, shown: string): RedisOptions {
+  const password = url.password === "" ? passwordOfEnvironment() : decoded(url.password, shown);
   return {
-    ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.username === "" ? {} : { username: decoded(url.username, shown) }),
     ...(password === undefined ? {} : { password }),
   };
 }
