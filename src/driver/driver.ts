@@ -51,7 +51,7 @@ export class Driver {
   readonly #mounter: Mounter;
   readonly #own: OwnStores;
   readonly #volumes = new Map<string, Volume>();
-  readonly #databases: Record<string, number>;
+  readonly #databases: Map<string, number>;
   /** One change of a volume's existence at a time, by name. */
   readonly #existence = new Map<string, Lock>();
   #looking: NodeJS.Timeout | undefined;
@@ -75,7 +75,7 @@ export class Driver {
     };
     makeFolders([logs, this.#own.secretFiles], state);
     const saved = this.#file.load() ?? emptyState();
-    this.#databases = { ...saved.databases };
+    this.#databases = new Map(Object.entries(saved.databases));
     const sameBoot = saved.boot === bootId();
     for (const [name, volume] of Object.entries(saved.volumes)) {
       this.#volumes.set(name, this.#volume(name, loadRecord(volume, { sameBoot })));
@@ -150,7 +150,7 @@ export class Driver {
       await volume.remove({ destroy, signal });
       this.#volumes.delete(name);
       if (destroy) {
-        delete this.#databases[name];
+        this.#databases.delete(name);
         await rm(join(this.#own.objects, name), { recursive: true, force: true });
       }
       await this.#saved();
@@ -267,9 +267,9 @@ export class Driver {
 
   /** The one that a volume of that name has had, else a new one. */
   #database(name: string): number {
-    const had = this.#databases[name];
+    const had = this.#databases.get(name);
     if (had !== undefined) return had;
-    const used = new Set(Object.values(this.#databases));
+    const used = new Set(this.#databases.values());
     const free = Array.from({ length: DATABASES }, (_, number) => number);
     const number = free.find((candidate) => !used.has(candidate));
     if (number === undefined) {
@@ -277,7 +277,7 @@ export class Driver {
         `Cannot create volume "${name}": the driver's own Redis has no database left; give a metaurl`,
       );
     }
-    this.#databases[name] = number;
+    this.#databases.set(name, number);
     return number;
   }
 
@@ -314,7 +314,7 @@ export class Driver {
   #state(): SavedState {
     const volumes: Record<string, SavedVolume> = {};
     for (const [name, { record }] of this.#volumes) volumes[name] = saveRecord(record);
-    return { version: 1, boot: bootId(), databases: { ...this.#databases }, volumes };
+    return { version: 1, boot: bootId(), databases: Object.fromEntries(this.#databases), volumes };
   }
 }
 

@@ -66,7 +66,7 @@ export function parseVolumeOptions(
   const secrets: Record<string, string> = {};
   for (const [written, value] of Object.entries(opts ?? {})) {
     const option = canonical(written);
-    if (option in given || option in secrets) {
+    if (Object.hasOwn(given, option) || Object.hasOwn(secrets, option)) {
       throw new RangeError(`Cannot use option "${written}": ${option} is given twice`);
     }
     checkOption(option, value, written);

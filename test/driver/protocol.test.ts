@@ -116,6 +116,15 @@ test("a volume is known from its creation to its removal", async () => {
   assert.equal(Err, 'no such volume: "known"');
 });
 
+test("a volume may be called as a member of every object is", async () => {
+  for (const Name of ["constructor", "toString"]) {
+    await driver.done("VolumeDriver.Create", { Name, Opts: null });
+    await driver.done("VolumeDriver.Remove", { Name });
+  }
+  const { Err } = await driver.call("VolumeDriver.Create", { Name: "o", Opts: { valueOf: "" } });
+  assert.match(Err, /option "valueOf": there is none/);
+});
+
 test("creating a volume again is fine with the same options, and refused with others", async () => {
   const Opts = { "trash-days": "2", "secret-key": "hush" };
   await driver.done("VolumeDriver.Create", { Name: "again", Opts });
