@@ -22,3 +22,14 @@ export async function until<T>(signal: AbortSignal, work: Promise<T>): Promise<T
     signal.removeEventListener("abort", abort);
   }
 }
+
+/** That a file system was not made or found, with what it waited for: the caller's `signal` ends only what had no turn. */
+export function madeTooLate(
+  { name, record }: { readonly name: string; readonly record: { readonly metadata: string } },
+  signal: AbortSignal,
+): Error {
+  const because = signal.aborted
+    ? "too much is done at once; try again"
+    : `its metadata (${record.metadata}) or its bucket does not answer`;
+  return new Error(`Cannot make or find the file system of volume "${name}" in time: ${because}`);
+}

@@ -5,7 +5,7 @@ import { destroyInChild, formatInChild } from "./jobs.ts";
 import { Lock } from "./lock.ts";
 import { ofProcesses, type Generation, type Mounter, type Seen } from "./mounter.ts";
 import type { Origin } from "./origin.ts";
-import { until, worthRetrying } from "./patience.ts";
+import { madeTooLate, until, worthRetrying } from "./patience.ts";
 import { References } from "./references.ts";
 import { scrub, type Secrets } from "./secrets.ts";
 
@@ -92,12 +92,10 @@ export class Volume {
   async make(signal: AbortSignal): Promise<void> {
     if (this.record.made !== undefined) return;
     await this.#withoutSecrets(async ({ job }) => {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(MAKE_MS)]);
-      const { made, ...volume } = await formatInChild(job, limit).catch((error: unknown) => {
-        if (!limit.aborted) throw error;
-        throw new Error(
-          `Cannot make or find the file system of volume "${this.name}" in time: its metadata (${this.record.metadata}) or its bucket does not answer`,
-        );
+      const making = until(signal, formatInChild(job, { signal, limitMs: MAKE_MS }));
+      const { made, ...volume } = await making.catch((error: unknown) => {
+        if (!signal.aborted && !(error instanceof DOMException)) throw error;
+        throw madeTooLate(this, signal);
       });
       this.record.made = volume;
       if (made) log.info({ volume: this.name, fileSystem: volume.name }, "made a file system");

@@ -52,6 +52,12 @@ test("what is written is there for the next user, after the driver and its Redis
   assert.equal(await readFile(join(again, "a"), "utf8"), "hello");
 });
 
+test("many volumes that are created at once are all made", async () => {
+  await using driver = await startDriver();
+  const names = Array.from({ length: 40 }, (_, number) => `v${number}`);
+  await Promise.all(names.map((Name) => driver.done("VolumeDriver.Create", { Name, Opts: null })));
+});
+
 test("many users at once share one mount, and it ends after the last one", async () => {
   await using driver = await startDriver({ JUICEFS_GRACE: "200ms" });
   await driver.done("VolumeDriver.Create", { Name: "shared", Opts: null });
