@@ -93,14 +93,17 @@ async function writeSynced(path: string, content: string | Uint8Array): Promise<
   await file.sync();
 }
 
-/** At every moment at least one of the two names leads to a whole record. */
+/** At every moment at least one of the two names leads to a whole record: also when the first was put aside. */
 async function keepAs(backup: string, path: string): Promise<void> {
-  await rm(backup, { force: true });
+  const next = `${backup}.new`;
+  await rm(next, { force: true });
   try {
-    await link(path, backup);
+    await link(path, next);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return;
   }
+  await rename(next, backup);
 }
 
 function putAside(path: string, error: unknown): void {

@@ -47,6 +47,18 @@ test("however much of a file was written, the state before or after it is found"
   }
 });
 
+test("a version before that had to be used stays until there is a newer one beside it", async () => {
+  await using folder = await makeFolder();
+  const file = stateFile(folder.path);
+  for (const number of [1, 2]) await file.save(() => ({ numbers: [number] }));
+  const path = join(folder.path, "state.json");
+  writeFileSync(path, "torn");
+  assert.deepEqual(file.load(), { numbers: [1] });
+  await file.save(() => ({ numbers: [3] }));
+  writeFileSync(path, "torn again");
+  assert.deepEqual(stateFile(folder.path).load(), { numbers: [1] });
+});
+
 test("what cannot be read is put aside, not thrown away", async () => {
   await using folder = await makeFolder();
   const path = join(folder.path, "state.json");
