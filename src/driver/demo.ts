@@ -154,7 +154,7 @@ async function main(): Promise<void> {
   const { socket, state } = settings;
   if (socket === undefined) throw new Error("Cannot show the driver from a systemd socket");
   const driver = new Driver(settings);
-  const server = await serve(driver, { socket });
+  const { server } = await serve(driver, { socket });
   const stop = Promise.withResolvers<void>();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.resolve());
   say(`The volume driver listens on ${socket}; what it keeps is in ${state}.`);

@@ -45,7 +45,7 @@ async function main(): Promise<void> {
       process.kill(PID_1, "SIGTERM");
     },
   });
-  const server = await serve(driver, {
+  const { server, answered } = await serve(driver, {
     socket: settings.socket,
     probed() {
       if (managed) driver.engineChanged();
@@ -54,8 +54,13 @@ async function main(): Promise<void> {
   log.info({ version: VERSION, socket: settings.socket, state: settings.state }, "listening");
   const end = async (): Promise<void> => {
     server.close();
-    if (managed) await Promise.race([driver.close(), sleep(CLOSE_MS)]);
-    else driver.leave();
+    if (managed) {
+      await Promise.race([driver.close(), sleep(CLOSE_MS)]);
+    } else {
+      // dockerd repeats what is cut off with an empty body: a container that starts now would not.
+      await answered();
+      driver.leave();
+    }
     process.exit(0);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end());

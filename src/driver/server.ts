@@ -79,12 +79,24 @@ export interface ServerOptions {
   readonly probed?: () => void;
 }
 
+export interface Served {
+  readonly server: Server;
+  /** Settles when nobody waits for an answer any more; a request that is not whole waits for none. */
+  readonly answered: () => Promise<void>;
+}
+
 /** Listens. @throws Error in one sentence where it cannot */
-export async function serve(driver: Driver, options: ServerOptions): Promise<Server> {
+export async function serve(driver: Driver, options: ServerOptions): Promise<Served> {
   const app = express();
   app.disable("x-powered-by").disable("etag");
   // dockerd names no content type.
   app.use(express.raw({ type: () => true, limit: BODY_MAX }));
+  const asked = new Set<Response>();
+  app.use((_request: Request, response: Response, next: () => void) => {
+    asked.add(response);
+    response.once("close", () => asked.delete(response));
+    next();
+  });
   for (const [method, handler] of Object.entries(handlers(driver))) {
     app.post(`/${method}`, (request, response) => answer(method, handler, request, response));
   }
@@ -103,7 +115,12 @@ export async function serve(driver: Driver, options: ServerOptions): Promise<Ser
     });
   });
   await listen(server, options.socket);
-  return server;
+  return {
+    server,
+    async answered() {
+      for (const response of asked) if (!response.closed) await once(response, "close");
+    },
+  };
 }
 
 async function answer(

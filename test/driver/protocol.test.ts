@@ -173,3 +173,20 @@ test("who goes away while a volume is mounted leaves no reference behind", async
   await until("the end of the mount", async () => (await status())["state"] === "idle");
   await driver.done("VolumeDriver.Remove", { Name: "gone" });
 });
+
+test("what is asked when the driver is told to end is answered, and holds for the next one", async () => {
+  await driver.done("VolumeDriver.Create", { Name: "late", Opts: null });
+  // A connection that says nothing keeps nobody.
+  const silent = connect(driver.socket);
+  await once(silent, "connect");
+  const mounting = driver.call("VolumeDriver.Mount", { Name: "late", ID: mountId("b") });
+  await sleep(50);
+  await driver.program().stop("SIGTERM");
+  silent.destroy();
+  assert.equal((await mounting).Err, "");
+  await driver.start();
+  const { Volume } = await driver.done("VolumeDriver.Get", { Name: "late" });
+  assert.equal(Volume?.Status?.["references"], 1);
+  await driver.done("VolumeDriver.Unmount", { Name: "late", ID: mountId("b") });
+  await driver.done("VolumeDriver.Remove", { Name: "late" });
+});
