@@ -2,6 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Format } from "../meta/format.ts";
+import { loadFormat } from "../meta/redis/format-store.ts";
+import { openRedis } from "../meta/redis/open.ts";
 import type { FormatValues } from "../options/format.ts";
 import { destroyVolume } from "./destroy.ts";
 import { formatVolume } from "./format.ts";
@@ -22,7 +24,7 @@ export interface FormatJob {
   readonly values: FormatValues;
 }
 
-/** Deletes the volume for good, unless somebody has it mounted. */
+/** Deletes the volume for good, unless somebody has it mounted. One that is gone already is done. */
 export interface DestroyJob {
   readonly job: "destroy";
   readonly metaUrl: string;
@@ -72,10 +74,22 @@ function requireObjectsHere({ Name, Storage, Bucket, Shards }: Format): void {
   );
 }
 
+/** Another host, or a process that was ended since, may have destroyed it. */
+async function destroy({ metaUrl, uuid }: DestroyJob): Promise<DestroyDone> {
+  const client = await openRedis(metaUrl);
+  try {
+    const found = await loadFormat(client);
+    if (found?.UUID !== uuid) return { objects: 0 };
+  } finally {
+    client.disconnect();
+  }
+  return destroyVolume({ metaUrl, uuid });
+}
+
 async function answer(): Promise<JobAnswer<FormatDone | DestroyDone>> {
   try {
     const job = JSON.parse(await text(process.stdin)) as Job;
-    return { done: job.job === "format" ? await format(job) : await destroyVolume(job) };
+    return { done: job.job === "format" ? await format(job) : await destroy(job) };
   } catch (error) {
     return { failed: error instanceof Error ? error.message : String(error) };
   }

@@ -3,7 +3,9 @@ import { open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { mountId, startDriver, type TestDriver } from "../support/driver.ts";
+import { makeFolder } from "../support/folder.ts";
 import { until } from "../support/process.ts";
+import { startRedis } from "../support/redis.ts";
 
 type Status = Readonly<Record<string, unknown>>;
 
@@ -227,6 +229,22 @@ test("a volume that is to be destroyed takes its data along", async () => {
   assert.deepEqual(await readdir(driver.namespace.path(join(driver.state, "objects"))), []);
   await driver.done("VolumeDriver.Create", create);
   assert.deepEqual(await readdir(await mountedAgain(driver, "burn")), []);
+});
+
+test("a volume whose file system another host destroyed can be removed", async () => {
+  await using redis = await startRedis();
+  await using folder = await makeFolder();
+  await using driver = await startDriver();
+  const Opts = { metaurl: redis.url(1), bucket: folder.path, "on-remove": "destroy" };
+  for (const Name of ["here", "there"]) await driver.done("VolumeDriver.Create", { Name, Opts });
+  await driver.done("VolumeDriver.Remove", { Name: "there" });
+  await driver.done("VolumeDriver.Remove", { Name: "here" });
+  // What was made there since belongs to somebody else.
+  for (const Name of ["here", "there"]) await driver.done("VolumeDriver.Create", { Name, Opts });
+  await driver.done("VolumeDriver.Remove", { Name: "there" });
+  await driver.done("VolumeDriver.Create", { Name: "new", Opts: { ...Opts, "on-remove": "keep" } });
+  await driver.done("VolumeDriver.Remove", { Name: "here" });
+  await driver.done("VolumeDriver.Mount", { Name: "new", ID: mountId("1") });
 });
 
 test("mounts of volumes that nobody knows any more end at the next start", async () => {
