@@ -146,10 +146,12 @@ export class Driver {
     this.#known(name);
     await this.#alone(name, async () => {
       const volume = this.#known(name);
-      const destroy = destroysOnRemove(volume.record.given);
+      const { given, database, made } = volume.record;
+      const destroy = destroysOnRemove(given);
       await volume.remove({ destroy, signal });
       this.#volumes.delete(name);
-      if (destroy) {
+      // What was not destroyed may be there from a volume of that name before.
+      if (destroy && database !== undefined && made !== undefined) {
         this.#databases.delete(name);
         await rm(join(this.#own.objects, name), { recursive: true, force: true });
       }

@@ -231,6 +231,30 @@ test("a volume that is to be destroyed takes its data along", async () => {
   assert.deepEqual(await readdir(await mountedAgain(driver, "burn")), []);
 });
 
+test("what was never used here is not destroyed, and another volume does not get it", async () => {
+  await using driver = await startDriver();
+  const Name = "old";
+  await writeFile(join(await mounted(driver, Name), "file"), "kept");
+  await driver.done("VolumeDriver.Remove", { Name });
+  const Opts = { "on-remove": "destroy", verify: "false" };
+  await driver.done("VolumeDriver.Create", { Name, Opts });
+  await driver.done("VolumeDriver.Remove", { Name });
+  assert.deepEqual(await readdir(await mounted(driver, "other")), []);
+  assert.equal(await readFile(join(await mounted(driver, Name), "file"), "utf8"), "kept");
+});
+
+test("destroying a volume elsewhere leaves what one of its name had here", async () => {
+  await using redis = await startRedis();
+  await using driver = await startDriver();
+  const Name = "moved";
+  await writeFile(join(await mounted(driver, Name), "file"), "kept");
+  await driver.done("VolumeDriver.Remove", { Name });
+  const Opts = { metaurl: redis.url(1), name: "elsewhere", "on-remove": "destroy" };
+  await driver.done("VolumeDriver.Create", { Name, Opts });
+  await driver.done("VolumeDriver.Remove", { Name });
+  assert.equal(await readFile(join(await mounted(driver, Name), "file"), "utf8"), "kept");
+});
+
 test("a volume whose file system another host destroyed can be removed", async () => {
   await using redis = await startRedis();
   await using folder = await makeFolder();
