@@ -8,7 +8,7 @@ import { findOrphans } from "../mount/orphans.ts";
 import { DATABASES, EmbeddedRedis } from "./embedded-redis.ts";
 import { Lock } from "./lock.ts";
 import { Mounter } from "./mounter.ts";
-import { requireName } from "./names.ts";
+import { isMadeUp, requireName } from "./names.ts";
 import {
   destroysOnRemove,
   parseVolumeOptions,
@@ -147,7 +147,7 @@ export class Driver {
     await this.#alone(name, async () => {
       const volume = this.#known(name);
       const { given, database, made } = volume.record;
-      const destroy = destroysOnRemove(given);
+      const destroy = destroysOnRemove(given) || isNameless(name, volume.record);
       await volume.remove({ destroy, signal });
       this.#volumes.delete(name);
       // What was not destroyed may be there from a volume of that name before.
@@ -318,6 +318,11 @@ export class Driver {
     for (const [name, { record }] of this.#volumes) volumes[name] = saveRecord(record);
     return { version: 1, boot: bootId(), databases: Object.fromEntries(this.#databases), volumes };
   }
+}
+
+/** Its metadata lies here only and the engine made up its name: nobody would ever find its data again. */
+function isNameless(name: string, { given, database }: VolumeRecord): boolean {
+  return isMadeUp(name) && database !== undefined && !("on-remove" in given);
 }
 
 function ownsMetadata({ given, secrets }: VolumeOptions): boolean {

@@ -14,6 +14,11 @@ export function requireName(name: string): void {
   );
 }
 
+/** True of what the engine calls a volume that nobody gave a name. */
+export function isMadeUp(name: string): boolean {
+  return /^[0-9a-f]{64}$/.test(name);
+}
+
 /** The candidate that `word` was probably meant to be. */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;

@@ -255,6 +255,25 @@ test("destroying a volume elsewhere leaves what one of its name had here", async
   assert.equal(await readFile(join(await mounted(driver, Name), "file"), "utf8"), "kept");
 });
 
+test("a volume whose name the engine made up goes with its data, unless it is told to stay", async () => {
+  await using driver = await startDriver();
+  const [gone, kept] = ["a".repeat(64), "b".repeat(64)];
+  for (const [Name, Opts] of [
+    [gone, null],
+    [kept, { "on-remove": "keep" }],
+  ] as const) {
+    await driver.done("VolumeDriver.Create", { Name, Opts });
+    await writeFile(join(await mountedAgain(driver, Name), "file"), "data");
+    await driver.done("VolumeDriver.Unmount", { Name, ID: mountId("1") });
+    await driver.done("VolumeDriver.Remove", { Name });
+  }
+  assert.deepEqual(await readdir(driver.namespace.path(join(driver.state, "objects"))), [kept]);
+  const { state } = JSON.parse(await readFile(join(driver.state, "state.json"), "utf8")) as {
+    state: { databases: unknown };
+  };
+  assert.deepEqual(state.databases, { [kept]: 0 });
+});
+
 test("a volume whose file system another host destroyed can be removed", async () => {
   await using redis = await startRedis();
   await using folder = await makeFolder();
