@@ -89,6 +89,11 @@ export class Mounter {
     return this.#managed && this.#prepared && !showsPoints(this.#folders);
   }
 
+  /** The number from `least` on for a new generation: not of one that still stores what was written to a removed volume of that name. */
+  freeNumber(name: string, least: number): number {
+    return this.#ending.has(this.#stage(name, least)) ? this.freeNumber(name, least + 1) : least;
+  }
+
   /** Mounts a generation and binds it, over whatever is bound there. @throws Error in one sentence, with nothing left behind */
   async mount(
     name: string,
@@ -99,7 +104,7 @@ export class Mounter {
     return this.#limit(async () => {
       signal.throwIfAborted();
       await this.prepare();
-      const path = join(this.#stages, name, String(number));
+      const path = this.#stage(name, number);
       mkdirSync(path, { recursive: true, mode: 0o700 });
       try {
         await startMount({ ...config, mountpoint: path }, { logFile: this.#logFile(name), signal });
@@ -215,6 +220,10 @@ export class Mounter {
   async allEnded(limitMs: number): Promise<void> {
     const end = Date.now() + limitMs;
     while (this.#ending.size > 0 && Date.now() < end) await sleep(20);
+  }
+
+  #stage(name: string, number: number): string {
+    return join(this.#stages, name, String(number));
   }
 
   /** They store what is left first, which may take long. */

@@ -291,7 +291,7 @@ export class Volume {
     const signal = AbortSignal.timeout(TRY_MS);
     await this.#withoutSecrets(async ({ mount }) => {
       await this.make(signal);
-      this.record.generation++;
+      this.record.generation = mounter.freeNumber(this.name, this.record.generation + 1);
       this.#mounted = await mounter.mount(this.name, this.record.generation, mount, signal);
       this.#seen = undefined;
       this.#usageAt = 0;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -216,6 +217,19 @@ test("a removed volume is unmounted, and its data is there when it is created ag
   assert.ok(!driver.namespace.mounts().some((line) => line.includes("fuse.juicefs")));
   const again = await mounted(driver, "back");
   assert.equal(await readFile(join(again, "file"), "utf8"), "still here");
+});
+
+test("a volume that is removed and created again waits for nothing of the one before", async () => {
+  await using driver = await startDriver({ JUICEFS_GRACE: "100ms" });
+  const cache = { "cache-dir": join(driver.state, "cache"), writeback: "true" };
+  // What is staged takes a minute to be stored.
+  const create = { Name: "swift", Opts: { ...cache, "upload-limit": "1" } };
+  await driver.done("VolumeDriver.Create", create);
+  await writeFile(join(await mountedAgain(driver, "swift"), "file"), randomBytes(8 << 20));
+  await driver.done("VolumeDriver.Unmount", { Name: "swift", ID: mountId("1") });
+  await driver.done("VolumeDriver.Remove", { Name: "swift" });
+  await driver.done("VolumeDriver.Create", create);
+  assert.deepEqual(await readdir(await mountedAgain(driver, "swift")), ["file"]);
 });
 
 test("a volume that is to be destroyed takes its data along", async () => {
