@@ -56,9 +56,25 @@ async function format({ metaUrl, name, fallbackName, values }: FormatJob): Promi
       `Cannot use volume "${name}": the database holds volume "${found.Name}"; correct the name or choose another database number`,
     );
   }
-  if (!made) requireObjectsHere(found);
+  if (!made) {
+    requireStorage(found, values.storage);
+    requireObjectsHere(found);
+  }
   const { Name, UUID, Storage, Bucket } = found;
   return { name: Name, uuid: UUID, storage: Storage, bucket: Bucket, made };
+}
+
+/**
+ * Who asks for an object store must not get a folder of this host that a volume of that name had before, nor the other way round.
+ *
+ * @throws Error in one sentence
+ */
+function requireStorage({ Name, Storage, Bucket }: Format, asked = Storage): void {
+  const isFolder = (storage: string): boolean => storage.toLowerCase() === "file";
+  if (isFolder(asked) === isFolder(Storage)) return;
+  throw new Error(
+    `Cannot use volume "${Name}": it is there already and lies in ${Storage} storage at "${Bucket}", not in ${asked} storage; leave storage and bucket out to use it, or give the new one another name or metaurl`,
+  );
 }
 
 /**

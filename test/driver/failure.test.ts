@@ -106,6 +106,20 @@ test("a wrong bucket is refused when the volume is created, and no volume is mad
   assert.doesNotMatch(said, /hush/);
 });
 
+test("a file system in a folder is not taken where an object store is asked for", async () => {
+  await using driver = await startDriver();
+  const Name = "grown";
+  await driver.done("VolumeDriver.Create", { Name, Opts: null });
+  await driver.done("VolumeDriver.Remove", { Name });
+  const Opts = { storage: "minio", bucket: "http://127.0.0.1:1/b" };
+  const { Err } = await driver.call("VolumeDriver.Create", { Name, Opts });
+  assert.match(
+    Err,
+    /lies in file storage at .* not in minio storage; leave storage and bucket out/,
+  );
+  await driver.done("VolumeDriver.Create", { Name, Opts: { storage: "File" } });
+});
+
 test("a file system whose objects lie on another host is refused, for what is written here could not be read there", async () => {
   await using redis = await startRedis();
   await using driver = await startDriver();
