@@ -1,4 +1,5 @@
 import { closeSync, mkdirSync, openSync, readdirSync, renameSync, statSync } from "node:fs";
+import { copyFile, stat, truncate } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -247,9 +248,28 @@ export class Mounter {
     void this.#untilEnded(path);
   }
 
+  /** Keeps the log of what is mounted from filling the disk; its processes hold the file, so that it stays the same one. */
+  async boundLog(name: string): Promise<void> {
+    const path = this.#logOf(name);
+    try {
+      if ((await stat(path)).size <= LOG_BYTES_MAX) return;
+      await copyFile(path, `${path}.1`).catch((error: unknown) => {
+        log.warn({ path, error }, "the log of the mount cannot be kept");
+      });
+      await truncate(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      log.warn({ path, error }, "the log of the mount cannot be cut");
+    }
+  }
+
+  #logOf(name: string): string {
+    return join(this.#logs, `${name}.log`);
+  }
+
   /** Undefined where no file can be written: a full disk keeps nobody from mounting. */
   #logFile(name: string): string | undefined {
-    const path = join(this.#logs, `${name}.log`);
+    const path = this.#logOf(name);
     try {
       mkdirSync(this.#logs, { recursive: true, mode: 0o700 });
       closeSync(openSync(path, "a", 0o640));

@@ -162,6 +162,7 @@ export class Volume {
     } else if (Date.now() - this.#usageAt > USAGE_EVERY_MS) {
       this.#usageAt = Date.now();
       this.#usage = await mounter.usage(generation.path);
+      await mounter.boundLog(this.name);
     }
   }
 

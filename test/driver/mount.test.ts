@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { open, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { mountId, startDriver, type TestDriver } from "../support/driver.ts";
@@ -230,6 +230,17 @@ test("a volume that is removed and created again waits for nothing of the one be
   await driver.done("VolumeDriver.Remove", { Name: "swift" });
   await driver.done("VolumeDriver.Create", create);
   assert.deepEqual(await readdir(await mountedAgain(driver, "swift")), ["file"]);
+});
+
+test("the log of a mount that lives long does not fill the disk", async () => {
+  await using driver = await startDriver();
+  await mounted(driver, "chatty");
+  const path = join(driver.state, "log/chatty.log");
+  await appendFile(path, "x".repeat(11 << 20));
+  await driver.program().stop("SIGTERM");
+  await driver.start();
+  await until("the log to be short", async () => (await stat(path)).size < 1 << 20);
+  assert.ok((await stat(`${path}.1`)).size >= 11 << 20);
 });
 
 test("a volume that is to be destroyed takes its data along", async () => {
