@@ -93,13 +93,16 @@ export class BlockStore {
     return this.#uploads.activeCount + this.#downloads.activeCount + this.#keeping > 0;
   }
 
-  /** Stores one block, or stages it; its bytes must stay untouched until it settles. */
-  async put(id: bigint, index: number, given: BlockSource): Promise<void> {
+  /**
+   * Stores one block, or stages it; its bytes must stay untouched until it settles. `again`: a process before may have
+   * done so already.
+   */
+  async put(id: bigint, index: number, given: BlockSource, again = false): Promise<void> {
     const source = sourceOf(given);
     const { local } = this.#options;
     if (local?.writeback === true) {
       const key = this.#key(id, index, source.size);
-      const { done } = await local.blocks.run({ kind: "stage", key, source });
+      const { done } = await local.blocks.run({ kind: "stage", key, source, again });
       if (done) return;
     }
     return this.upload(id, index, given);

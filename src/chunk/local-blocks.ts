@@ -39,7 +39,12 @@ export type LocalJob =
       readonly source: LocalSource;
       readonly wait: boolean;
     }
-  | { readonly kind: "stage"; readonly key: string; readonly source: LocalSource }
+  | {
+      readonly kind: "stage";
+      readonly key: string;
+      readonly source: LocalSource;
+      readonly again: boolean;
+    }
   | { readonly kind: "remove"; readonly key: string }
   | { readonly kind: "holds"; readonly key: string }
   /** Forgets a block that can be had again. */
@@ -87,7 +92,6 @@ export class LocalBlocks {
       upload: ({ key, length }: { key: string; length: number }, bytes: Uint8Array) =>
         jobs.run({ kind: "put", key, size: length, bytes }),
       fetch: ({ key }: { key: string }, into: Uint8Array) => jobs.run({ kind: "get", key, into }),
-      remove: (key: string) => jobs.run({ kind: "delete", key }),
     };
     this.#staging = Staging.open(cache, target, staging);
   }
@@ -101,7 +105,9 @@ export class LocalBlocks {
           this.#cache.put(job.key, [bytes], { wait: job.wait }),
         );
       case "stage":
-        return this.#withBytes(job.source, (bytes) => this.#staging.stage(job.key, [bytes]));
+        return this.#withBytes(job.source, (bytes) =>
+          this.#staging.stage(job.key, [bytes], job.again),
+        );
       case "remove":
         return this.#remove(job.key);
       case "holds":

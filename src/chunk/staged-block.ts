@@ -11,8 +11,6 @@ export interface StagingTarget {
   upload(block: StagedBlock, data: Uint8Array): Promise<void>;
   /** Reads all of a block's object. @throws Error where there is none */
   fetch(block: StagedBlock, into: Uint8Array): Promise<void>;
-  /** Deletes an object of a slice that was deleted while its block was on its way. */
-  remove(key: string): Promise<void>;
 }
 
 /** What is not uploaded yet. */

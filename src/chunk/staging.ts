@@ -38,7 +38,7 @@ interface Pending extends StagedBlock {
   due: number;
   uploading: boolean;
   removed: boolean;
-  /** It may be stored already: its upload has begun. */
+  /** It may be stored already: its upload has begun, here or in a process before. */
   tried: boolean;
   failures: number;
   /** Its file cannot be read: nobody waits for its upload. */
@@ -98,11 +98,12 @@ export class Staging {
 
   /**
    * Takes a block: the concatenation of `parts`, which must stay untouched until it settles. It is on disk then, if it was taken.
+   * `again`: a process before may have stored it already.
    *
    * @returns false when it is to be uploaded by whoever asks: too long, no room, the disk is not well, or what a process before
    *   staged of it is on its way already and goes from the disk then
    */
-  async stage(key: string, parts: readonly Uint8Array[]): Promise<boolean> {
+  async stage(key: string, parts: readonly Uint8Array[], again = false): Promise<boolean> {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     const folder = this.#folderFor(key, length);
     if (folder === undefined || this.#pending.get(key)?.uploading === true) return false;
@@ -110,7 +111,7 @@ export class Staging {
     try {
       const durable = this.#durable.get(folder);
       if (!(await folder.stage(key, parts, length, durable))) return false;
-      this.#add({ key, length, folder, since: Date.now() });
+      this.#add({ key, length, folder, since: Date.now(), tried: again });
     } finally {
       this.#writing.delete(key);
     }
@@ -159,15 +160,24 @@ export class Staging {
     return this.#pending.has(key);
   }
 
-  /** Its slice is deleted: it need not be uploaded any more. @returns true when no object of it is there, or ever will be */
+  /**
+   * Its slice is deleted: it need not be uploaded any more. An upload that is under way ends before this settles.
+   *
+   * @returns false where an object of it may be there, for whoever asks to delete
+   */
   async remove(key: string): Promise<boolean> {
     const block = await this.#lookUp(key);
     if (block === undefined) return false;
     block.removed = true;
-    if (block.uploading) return false;
-    const alone = await this.#forget(block);
-    await block.folder.remove(key);
-    return alone && !block.tried;
+    while (block.uploading) await this.#somethingEnds();
+    try {
+      const alone = await this.#forget(block);
+      await block.folder.remove(key);
+      return alone && !block.tried;
+    } finally {
+      // Where its file cannot be taken away it is uploaded after all: whoever asks will ask again.
+      block.removed = false;
+    }
   }
 
   pending(): PendingUploads {
@@ -198,7 +208,7 @@ export class Staging {
     signal?.addEventListener("abort", () => given.resolve(), { once: true });
     while (this.#pending.values().some(({ unreadable }) => !unreadable)) {
       if (signal?.aborted === true) break;
-      await Promise.race([given.promise, new Promise<void>((done) => this.#idle.push(done))]);
+      await Promise.race([given.promise, this.#somethingEnds()]);
     }
     this.#hurry = false;
     return this.pending();
@@ -209,9 +219,7 @@ export class Staging {
     clearInterval(this.#timer);
     this.#closing.abort();
     await this.#found.catch(() => undefined);
-    while (this.#uploads > 0) {
-      await new Promise<void>((resolve) => this.#idle.push(resolve));
-    }
+    while (this.#uploads > 0) await this.#somethingEnds();
     this.#open.close();
     return this.pending();
   }
@@ -231,7 +239,7 @@ export class Staging {
         for await (const { key, size, writtenAt } of scanBlocks(folder.place.staging)) {
           if (this.#closing.signal.aborted) return;
           if (this.#pending.has(key) || this.#writing.has(key)) continue;
-          this.#add({ key, length: size, folder, since: writtenAt * 1000 });
+          this.#add({ key, length: size, folder, since: writtenAt * 1000, tried: true });
         }
       } catch (error) {
         log.error({ error, folder: folder.place.path }, "cannot look for staged blocks");
@@ -251,16 +259,17 @@ export class Staging {
         const path = join(folder.place.staging, key);
         const info = await stat(path).catch(() => undefined);
         if (info === undefined) continue;
-        this.#add({ key, length: sizeOfKey(key) ?? 0, folder, since: info.mtimeMs });
+        const length = sizeOfKey(key) ?? 0;
+        this.#add({ key, length, folder, since: info.mtimeMs, tried: true });
       }
     }
     return this.#pending.get(key);
   }
 
-  #add(block: Pick<Pending, "key" | "length" | "folder" | "since">): void {
+  #add(block: Pick<Pending, "key" | "length" | "folder" | "since" | "tried">): void {
     if (this.#pending.has(block.key) || this.#storedMeanwhile.has(block.key)) return;
     const due = this.#hurry ? 0 : block.since + this.#options.delayMs;
-    const state = { uploading: false, removed: false, tried: false, unreadable: false };
+    const state = { uploading: false, removed: false, unreadable: false };
     this.#pending.set(block.key, { ...block, due, ...state, failures: 0 });
     this.#bytes += block.length;
   }
@@ -278,41 +287,39 @@ export class Staging {
     if (hours !== undefined && !this.#hurry && !isUploadHour(hours, new Date(now))) return;
     for (const block of this.#pending.values()) {
       if (this.#uploads >= maxUploads) return;
-      if (block.uploading || block.due > now || this.#writing.has(block.key)) continue;
+      if (block.uploading || block.removed || block.due > now) continue;
+      if (this.#writing.has(block.key)) continue;
       void this.#upload(block);
     }
   }
 
+  /** Stores a block. What is to be removed meanwhile is left to who does that. */
   async #upload(block: Pending): Promise<void> {
     block.uploading = true;
     block.tried = true;
     this.#uploads++;
     try {
-      await this.#settle(block);
+      await this.#store(block);
+      if (!block.removed) {
+        await this.#forget(block);
+        block.folder.release(block.key);
+      }
     } catch (error) {
-      if (!this.#closing.signal.aborted) this.#failed(block, error);
+      if (!this.#closing.signal.aborted && !block.removed) this.#failed(block, error);
     }
     block.uploading = false;
     this.#uploads--;
-    for (const resolve of this.#idle.splice(0)) resolve();
+    this.#tellEnd();
     this.#startDue();
   }
 
-  /** Stores a block; of one whose slice is deleted meanwhile it deletes what may be stored. */
-  async #settle(block: Pending): Promise<void> {
-    try {
-      if (!block.removed) await this.#store(block);
-    } catch (error) {
-      // An answer that was lost may have been a good one.
-      if (!block.removed) throw error;
-    }
-    if (block.removed) {
-      await this.#unlink(block);
-      await this.#target.remove(block.key);
-    }
-    await this.#forget(block);
-    if (block.removed) await block.folder.remove(block.key);
-    else block.folder.release(block.key);
+  /** Settles when an upload has ended, or a block is not pending any more. */
+  #somethingEnds(): Promise<void> {
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #tellEnd(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   async #store(block: Pending): Promise<void> {
@@ -329,7 +336,7 @@ export class Staging {
         await this.#target.upload({ key: block.key, length: block.length }, data);
         return;
       } catch (error) {
-        if (attempt === TRIES || this.#closing.signal.aborted) throw error;
+        if (attempt === TRIES || block.removed || this.#closing.signal.aborted) throw error;
       }
       await sleep(attempt ** 2 * PAUSE_MS, undefined, { signal: this.#closing.signal });
     }
@@ -351,8 +358,8 @@ export class Staging {
   async #forget(block: Pending): Promise<boolean> {
     const taken = await this.#unlink(block);
     if (!this.#allFound) this.#storedMeanwhile.add(block.key);
-    this.#pending.delete(block.key);
-    this.#bytes -= block.length;
+    if (this.#pending.delete(block.key)) this.#bytes -= block.length;
+    this.#tellEnd();
     return taken;
   }
 

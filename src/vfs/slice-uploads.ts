@@ -37,6 +37,8 @@ const LINGER_MS = 500;
 /** A slice that has blocks of its own. */
 interface Large {
   readonly id: Promise<bigint>;
+  /** A process before may have stored blocks of it. */
+  readonly again: boolean;
   readonly puts: Promise<void>[];
 }
 
@@ -87,9 +89,10 @@ export class SliceUploads {
       throw new Error("Nobody knows where these slices were stored");
     const { id, size } = first.identity;
     try {
-      await this.#putPack(slices, id, size);
+      await this.#putPack(slices, { id, size, again: true });
       this.#parts.stored({ slices });
     } catch (error) {
+      this.#discard(id, size);
       this.#parts.stored({ slices, failure: asError(error) });
     }
   }
@@ -127,16 +130,17 @@ export class SliceUploads {
     const { store, journal } = this.#parts;
     let large = this.#large.get(slice);
     if (large === undefined) {
-      large = { id: this.#newId(slice), puts: [] };
+      large = { id: this.#newId(slice), again: slice.identity !== undefined, puts: [] };
       this.#large.set(slice, large);
     }
     const places = slice.buffer.places(index * store.blockSize, size);
-    const put = large.id.then((id) => {
+    const { id: known, again } = large;
+    const put = known.then((id) => {
       if (index === 0 && slice.identity === undefined) {
         slice.identity = { id, size: 0, off: 0 };
         journal.identity(slice, slice.identity);
       }
-      return store.put(id, index, { places, size });
+      return store.put(id, index, { places, size }, again);
     });
     put.catch(() => undefined);
     large.puts.push(put);
@@ -206,7 +210,7 @@ export class SliceUploads {
     let failure: Error | undefined;
     try {
       id = await this.#parts.newSliceId();
-      await this.#putPack(slices, id, size);
+      await this.#putPack(slices, { id, size, again: false });
     } catch (error) {
       failure = asError(error);
     }
@@ -216,7 +220,10 @@ export class SliceUploads {
     this.#sendPacks();
   }
 
-  async #putPack(slices: readonly PendingSlice[], id: bigint, size: number): Promise<void> {
+  async #putPack(
+    slices: readonly PendingSlice[],
+    { id, size, again }: { id: bigint; size: number; again: boolean },
+  ): Promise<void> {
     const places: number[] = [];
     let off = 0;
     for (const slice of slices) {
@@ -224,10 +231,10 @@ export class SliceUploads {
       places.push(...slice.buffer.places(0, slice.length));
       off += slice.length;
     }
-    await this.#parts.store.put(id, 0, { places, size });
+    await this.#parts.store.put(id, 0, { places, size }, again);
   }
 
-  /** Nobody will ever refer to these objects; what cannot be deleted is found by gc. */
+  /** Nobody will ever refer to these objects. */
   #discard(id: bigint | undefined, size: number): void {
     if (id !== undefined) this.#parts.loose.discard({ id, size });
   }
