@@ -128,6 +128,12 @@ export interface Meta {
    * @returns for each whether its records were still those read; where none was, the slice is nobody's
    */
   compactChunks(replacements: readonly ChunkReplacement[]): Promise<boolean[]>;
+  /**
+   * Notes a slice down that no record refers to: a client that cleans up deletes its objects.
+   *
+   * @returns false where it is counted already: records refer to it, or it is noted down
+   */
+  abandonSlice(id: bigint, size: number): Promise<boolean>;
   /** @throws FsError EFBIG, EPERM, ENOSPC */
   truncate(caller: Caller, ino: Ino, length: number, how?: TruncateHow): Promise<Attr>;
   /** `mode`: the FALLOC_FL_* bits. @throws FsError EOPNOTSUPP, EINVAL, EPERM, EFBIG */

@@ -1,6 +1,6 @@
 import type { CommitOutcome, SliceCommit } from "../meta/types.ts";
 import type { DirtyJournal } from "./dirty-journal.ts";
-import type { PendingSlice } from "./pending-slice.ts";
+import type { PendingSlice, StoredPlace } from "./pending-slice.ts";
 import type { SliceGroup } from "./slice-uploads.ts";
 
 /**
@@ -15,8 +15,8 @@ export interface CommitterParts {
   readonly oldest: (slice: PendingSlice) => number;
   /** Called for each slice, in the order of its file. */
   readonly settled: (slice: PendingSlice, outcome: CommitOutcome) => void;
-  /** Nothing refers to what these slices shared. */
-  readonly unused: (slice: PendingSlice) => void;
+  /** Nothing refers to what slices shared. */
+  readonly unused: (place: StoredPlace) => void;
 }
 
 /** What is committed by one script, about: the server does nothing else meanwhile. */
@@ -108,28 +108,9 @@ export class Committer {
       for (const [at, slice] of sent.entries()) {
         outcomes.set(slice, answers[at] ?? { error: new Error("The server told no outcome") });
       }
+      for (const place of unusedOf(sent, answers)) this.#parts.unused(place);
     }
-    this.#reportUnused(sent, outcomes);
     for (const slice of order) this.#parts.settled(slice, outcomes.get(slice) as CommitOutcome);
-  }
-
-  /** Objects that no record came to refer to. An answer that never came may still be a commit. */
-  #reportUnused(
-    sent: readonly PendingSlice[],
-    outcomes: ReadonlyMap<PendingSlice, CommitOutcome>,
-  ): void {
-    const used = new Set<bigint>();
-    const refused = new Map<bigint, PendingSlice>();
-    for (const slice of sent) {
-      const id = slice.identity?.id ?? 0n;
-      const outcome = outcomes.get(slice);
-      if (outcome !== undefined && "error" in outcome && isRefusal(outcome.error)) {
-        refused.set(id, slice);
-      } else {
-        used.add(id);
-      }
-    }
-    for (const [id, slice] of refused) if (!used.has(id)) this.#parts.unused(slice);
   }
 
   async #send(slices: readonly PendingSlice[]): Promise<CommitOutcome[]> {
@@ -140,6 +121,25 @@ export class Committer {
       return slices.map(() => ({ error: failed }));
     }
   }
+}
+
+/** Where slices are stored that no record came to refer to. An answer that never came may still be a commit. */
+export function unusedOf(
+  sent: readonly { readonly identity: StoredPlace | undefined }[],
+  outcomes: readonly CommitOutcome[],
+): StoredPlace[] {
+  const used = new Set<bigint>();
+  const refused = new Map<bigint, StoredPlace>();
+  for (const [at, { identity }] of sent.entries()) {
+    if (identity === undefined) continue;
+    const outcome = outcomes[at];
+    if (outcome !== undefined && "error" in outcome && isRefusal(outcome.error)) {
+      refused.set(identity.id, identity);
+    } else {
+      used.add(identity.id);
+    }
+  }
+  return [...refused.values()].filter(({ id }) => !used.has(id));
 }
 
 function isRefusal(error: Error): boolean {

@@ -37,6 +37,11 @@ export interface DataOptions {
   readonly folder: string;
 }
 
+export type EngineMeta = Pick<
+  Meta,
+  "readChunk" | "nextChunk" | "newSliceId" | "commitSlices" | "compactChunks" | "abandonSlice"
+>;
+
 export interface DataListener {
   /** A record was committed: the attributes now, and whether it landed elsewhere than was guessed. */
   committed(ino: Ino, attr: Attr, moved: boolean): void;
@@ -56,6 +61,7 @@ export class DataEngine implements FileData {
   readonly #commit: Meta["commitSlices"];
   readonly #readChunk: Meta["readChunk"];
   readonly #nextChunk: Meta["nextChunk"];
+  readonly #abandon: Meta["abandonSlice"];
   readonly #writers = new Map<Ino, FileWriter>();
   readonly #handles = new Map<Ino, number>();
   readonly #views: ChunkViews;
@@ -71,7 +77,7 @@ export class DataEngine implements FileData {
   #appended: ReadonlySet<bigint> = new Set();
 
   constructor(
-    meta: Pick<Meta, "readChunk" | "nextChunk" | "newSliceId" | "commitSlices" | "compactChunks">,
+    meta: EngineMeta,
     { store, spool }: { store: BlockStore; spool: Spool },
     { options, listener }: { options: DataOptions; listener: DataListener },
   ) {
@@ -82,9 +88,10 @@ export class DataEngine implements FileData {
     this.#dirtyMax = half;
     this.#readChunk = (ino, chunkIndex) => meta.readChunk(ino, chunkIndex);
     this.#nextChunk = (ino, from, end) => meta.nextChunk(ino, from, end);
+    this.#abandon = (id, size) => meta.abandonSlice(id, size);
     this.#commit = (commits) => meta.commitSlices(commits);
     this.#journal = new DirtyJournal(options.folder);
-    this.#loose = new LooseSlices(store, this.#journal);
+    this.#loose = new LooseSlices(store, meta, this.#journal);
     const memory = new SharedMemory(half / 4);
     const cache = new BlockCache(store, memory, { capacityBytes: half / 2 });
     this.#views = new ChunkViews(this.#readChunk, (ino, chunkIndex, { records, pieces }) => {
@@ -104,8 +111,8 @@ export class DataEngine implements FileData {
       settled: (slice, outcome) => {
         this.#settled(slice, outcome);
       },
-      unused: ({ identity }) => {
-        if (identity !== undefined) this.#loose.discard(identity);
+      unused: (place) => {
+        this.#loose.discard(place);
       },
     });
     this.#uploads = new SliceUploads({
@@ -255,6 +262,9 @@ export class DataEngine implements FileData {
       settled: (slice, outcome) => {
         this.#settled(slice, outcome);
       },
+      unused: (place) => {
+        this.#loose.discard(place);
+      },
       writer: (ino) => this.#writer(ino),
       nextNumber: this.#writerParts.nextNumber,
     });
@@ -265,7 +275,12 @@ export class DataEngine implements FileData {
   async #fix({ id, size, chunk }: LooseSlice): Promise<void> {
     if (chunk !== undefined) {
       const records = await this.#readChunk(chunk.ino, chunk.chunkIndex);
-      if (records.some((record) => record.id === id)) return;
+      // Where it is counted others refer to it too: a copy of the chunk may be all that is left.
+      const used = records.some((record) => record.id === id);
+      if (used || !(await this.#abandon(id, size))) {
+        this.#loose.fixed(id);
+        return;
+      }
     }
     this.#loose.discard({ id, size });
   }

@@ -2,7 +2,8 @@ import type { Spool } from "../chunk/spool.ts";
 import type { CommitOutcome, SliceCommit } from "../meta/types.ts";
 import type { DirtyJournal, Journaled, JournaledSlice } from "./dirty-journal.ts";
 import type { FileWriter } from "./file-writer.ts";
-import type { PendingSlice } from "./pending-slice.ts";
+import { unusedOf } from "./committer.ts";
+import type { PendingSlice, StoredPlace } from "./pending-slice.ts";
 import type { SliceUploads } from "./slice-uploads.ts";
 
 export interface RestoreParts {
@@ -11,6 +12,8 @@ export interface RestoreParts {
   readonly uploads: SliceUploads;
   readonly commit: (commits: readonly SliceCommit[]) => Promise<CommitOutcome[]>;
   readonly settled: (slice: PendingSlice, outcome: CommitOutcome) => void;
+  /** Nothing refers to what slices shared. */
+  readonly unused: (place: StoredPlace) => void;
   readonly writer: (ino: bigint) => FileWriter;
   readonly nextNumber: () => number;
 }
@@ -30,6 +33,8 @@ export async function restoreSlices(journaled: Journaled, parts: RestoreParts): 
     const identity = spoilt.has(slice.identity?.id) ? undefined : slice.identity;
     restored.set(slice, restoreSlice({ ...slice, identity }, parts));
   }
+  // What was to be deleted is not forgotten when this one ends too.
+  for (const loose of journaled.loose) journal.loose(loose);
   await commitAgain(journaled.commit, restored, parts);
   for (const slice of journaled.commit) restored.delete(slice);
   journal.activate(journaled.appends);
@@ -79,6 +84,7 @@ async function commitAgain(
 ): Promise<void> {
   if (journaled.length === 0) return;
   const outcomes = await parts.commit(journaled.map(commitOf));
+  for (const place of unusedOf(journaled, outcomes)) parts.unused(place);
   for (const [at, one] of journaled.entries()) {
     // Some may have been settled before the process ended.
     const slice = restored.get(one);

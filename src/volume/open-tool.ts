@@ -51,7 +51,7 @@ export async function openTool(metaUrl: string, name: string): Promise<Tool> {
   }
   const copy = copyParts(store);
   // Nobody takes over from a command: gc finds what it leaves.
-  const loose = new LooseSlices(store);
+  const loose = new LooseSlices(store, meta);
   const compactor = new Compactor({ meta, loose, ...copy, compacted: () => undefined });
   return {
     ...{ meta, copy, loose, compactor },

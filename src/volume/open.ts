@@ -228,6 +228,7 @@ function learning(meta: Meta, known: Known): ConstructorParameters<typeof DataEn
     nextChunk: (ino, from, end) => meta.nextChunk(ino, from, end),
     newSliceId: () => meta.newSliceId(),
     compactChunks: (replacements) => meta.compactChunks(replacements),
+    abandonSlice: (id, size) => meta.abandonSlice(id, size),
     async commitSlices(commits) {
       const mark = known.mark();
       const outcomes = await meta.commitSlices(commits);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +11,7 @@ import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
 import type { Meta } from "../../src/meta/meta.ts";
 import type { Ino } from "../../src/meta/types.ts";
 import { DataEngine } from "../../src/vfs/data-engine.ts";
-import { NOTHING_JOURNALED, readJournal } from "../../src/vfs/dirty-journal.ts";
+import { DirtyJournal, NOTHING_JOURNALED, readJournal } from "../../src/vfs/dirty-journal.ts";
 import { makeFolder } from "../support/folder.ts";
 import { makeVolume, ROOT_CALLER, type TestVolume } from "../support/meta.ts";
 import { until } from "../support/process.ts";
@@ -63,8 +63,14 @@ async function openEngine(
   const listener = { committed: () => undefined };
   const data = new DataEngine(meta, { store, spool }, { options, listener });
   for (const ino of open) data.opened(ino);
-  await data.restore(after === undefined ? NOTHING_JOURNALED : readJournal(folder));
   const cutOff = async (): Promise<void> => way[Symbol.asyncDispose]();
+  try {
+    await data.restore(after === undefined ? NOTHING_JOURNALED : readJournal(folder));
+  } catch (error) {
+    await meta.close();
+    await cutOff();
+    throw error;
+  }
   return {
     ...{ meta, data, folder, cutOff },
     async [Symbol.asyncDispose]() {
@@ -186,4 +192,130 @@ test("who has a file open of which something could not be stored is told so by t
   await second.data.flush(closed);
   second.data.closed(open);
   await second.data.flush(open);
+});
+
+/** Blocks that lie in the store. */
+function blocksIn(place: string): string[] {
+  const entries = readdirSync(join(place, "objects"), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+test("what was stored together and cannot be stored once more is deleted", async () => {
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  log.level = "silent";
+  const first = await openEngine(volume, place.path, (job, real) =>
+    real().then(() => never(job, real)),
+  );
+  const files: Ino[] = [];
+  for (const letter of LETTERS) {
+    const ino = await makeFile(first, letter);
+    files.push(ino);
+    const bytes = Buffer.alloc(4096, letter);
+    await first.data.write(ino, bytes, { offset: 0, append: false, unique: 0n });
+  }
+  flushUnheard(first);
+  await until("they are stored", () => blocksIn(place.path).length === 1);
+  await using second = await succeed(volume, place.path, first, {
+    ...{ records: 3 * 4, open: files },
+    course: (job, real) => (job.kind === "put" ? Promise.reject(new Error("Not now")) : real()),
+  });
+  await assert.rejects(second.data.drain());
+  assert.deepEqual(blocksIn(place.path), []);
+});
+
+test("what a commit that is sent once more does not come to refer to is deleted", async () => {
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  log.level = "silent";
+  const first = await openEngine(volume, place.path, (job, real) => {
+    return job.kind === "delete" ? never(job, real) : real();
+  });
+  const ino = await makeFile(first, "a");
+  await first.data.write(ino, Buffer.alloc(4096), { offset: 0, append: false, unique: 0n });
+  await volume.redis.del(`i${ino}`);
+  flushUnheard(first);
+  // It begins, gets an extent, grows, is stored and is about to be committed.
+  await using second = await succeed(volume, place.path, first, { records: 5 });
+  await second.data.drain();
+  assert.deepEqual(blocksIn(place.path), []);
+});
+
+/** The successor of an engine that left slices of 10 bytes whose compaction of one chunk was under way. */
+async function succeedCompactions(
+  volume: TestVolume,
+  place: string,
+  { ids, course }: { ids: readonly bigint[]; course: Course },
+): Promise<Engine> {
+  const first = await openEngine(volume, place, never);
+  const second = join(place, "second");
+  cpSync(first.folder, second, { recursive: true });
+  const journal = new DirtyJournal(second);
+  for (const id of ids) journal.loose({ id, size: 10, chunk: { ino: 99n, chunkIndex: 3 } });
+  journal.activate();
+  journal.close();
+  await first.cutOff();
+  return openEngine(volume, place, course, { after: first });
+}
+
+test("what is to be deleted is not forgotten by a successor that ends before it could look at it", async () => {
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  log.level = "silent";
+  await volume.redis.set("c99_3", "no chunk");
+  const parts = { ids: [1n, 2n], course: never };
+  await assert.rejects(succeedCompactions(volume, place.path, parts), { code: "EIO" });
+  const { loose } = readJournal(join(place.path, "second"));
+  assert.deepEqual(
+    loose.map(({ id, chunk }) => [id, chunk?.ino]),
+    [
+      [1n, 99n],
+      [2n, 99n],
+    ],
+  );
+});
+
+test("a slice that a compaction made is not deleted by a successor while something refers to it", async () => {
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  log.level = "silent";
+  // Its chunk was copied to another file before it was written over.
+  await volume.redis.hset("sliceRef", "k1_10", 0);
+  const deleted: string[] = [];
+  const course: Course = async (job) => {
+    if (job.kind === "delete") deleted.push(job.key);
+    await Promise.resolve();
+  };
+  await using second = await succeedCompactions(volume, place.path, { ids: [1n, 2n], course });
+  await second.data.drain();
+  assert.deepEqual(deleted, ["chunks/0/0/2_0_10"]);
+});
+
+test("what the store does not delete now is left to whoever cleans up the volume", async () => {
+  await using place = await makeFolder();
+  mkdirSync(join(place.path, "objects"));
+  await using volume = await makeVolume({ blockSizeKiB: 64, compression: "none", trashDays: 0 });
+  log.level = "silent";
+  let down = true;
+  await using engine = await openEngine(volume, place.path, async (_job, real) => {
+    await real();
+    if (down) throw new Error("Nobody hears of it");
+  });
+  const ino = await makeFile(engine, "a");
+  await engine.data.write(ino, Buffer.alloc(4096), { offset: 0, append: false, unique: 0n });
+  await assert.rejects(engine.data.drain());
+  down = false;
+  const counts = Object.entries(await volume.redis.hgetall("sliceRef"));
+  assert.match(counts.join(" "), /^k\d+_4096,-1$/);
+  const { meta, deleted } = await volume.open();
+  await meta.upkeep.cleanUp();
+  assert.deepEqual(
+    deleted.map(({ id, size }) => [`k${id}_${size}`, "-1"]),
+    counts,
+  );
+  assert.deepEqual(await volume.redis.hgetall("sliceRef"), {});
 });

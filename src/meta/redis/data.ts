@@ -119,6 +119,21 @@ function commitOutcome(reply: unknown): CommitOutcome {
   return { attr: attr(own), offset: integer(offset), chunkRecords: integer(records) };
 }
 
+/** As a count that fell below the one reference a slice has without one (JuiceFS pkg/meta/redis.go `doCleanupSlices`, 1.4). */
+export async function abandonSlice(
+  context: MetaContext,
+  id: bigint,
+  size: number,
+): Promise<boolean> {
+  return context.answers.ask("abandon", async () => {
+    try {
+      return (await context.client.hsetnx("sliceRef", `k${id}_${size}`, -1)) === 1;
+    } catch (error) {
+      throw translated(error, "abandon");
+    }
+  });
+}
+
 export async function truncate(
   context: MetaContext,
   caller: Caller,

@@ -149,6 +149,10 @@ export class RedisMeta implements Meta {
   compactChunks(replacements: readonly ChunkReplacement[]): Promise<boolean[]> {
     return compactChunks(this.#context, replacements);
   }
+
+  abandonSlice(id: bigint, size: number): Promise<boolean> {
+    return data.abandonSlice(this.#context, id, size);
+  }
   truncate(caller: Caller, ino: Ino, length: number, how: TruncateHow = {}): Promise<Attr> {
     return data.truncate(this.#context, caller, ino, { length, ...how });
   }
