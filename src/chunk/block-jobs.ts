@@ -106,7 +106,9 @@ export class BlockJobs implements JobRunner {
       case "get":
         return this.#get(job);
       default:
-        return this.#try((storage) => storage.delete(job.key));
+        return this.#try((storage) =>
+          storage.delete(job.key, { timeoutMs: this.#settings.putTimeoutMs }),
+        );
     }
   }
 

@@ -49,8 +49,8 @@ export class EncryptedStorage implements ObjectStorage {
   list(prefix: string): AsyncIterable<ObjectInfo> {
     return this.#inner.list(prefix);
   }
-  delete(key: string): Promise<void> {
-    return this.#inner.delete(key);
+  delete(key: string, options?: RequestOptions): Promise<void> {
+    return this.#inner.delete(key, options);
   }
   removeAbandoned(before: Date): Promise<number> {
     return this.#inner.removeAbandoned(before);

@@ -22,6 +22,9 @@ import { rangeHeader, Transfer, type TransferAnswer } from "./transfer.ts";
 
 const META = `x-amz-meta-${CHECKSUM_HEADER}`;
 
+/** What requests do, for messages. */
+const ACTIONS = { GET: "read", PUT: "write", DELETE: "delete" } as const;
+
 interface Sending {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: readonly Uint8Array[];
@@ -128,13 +131,11 @@ export class MinioStorage implements ObjectStorage {
     }
   }
 
-  async delete(key: string): Promise<void> {
-    try {
-      const client = await this.#loaded();
-      await client.removeObject(this.#bucket, key);
-    } catch (error) {
-      throw failure("delete", key, error);
-    }
+  async delete(key: string, options: RequestOptions = {}): Promise<void> {
+    const answer = await this.#send("DELETE", key, { headers: {}, options });
+    if (answer.status < 300) return;
+    const error = refusal("delete", key, answer);
+    if (!(error instanceof ObjectMissing)) throw error;
   }
 
   /** A put that was cut off leaves nothing. */
@@ -147,7 +148,11 @@ export class MinioStorage implements ObjectStorage {
     await Promise.resolve();
   }
 
-  async #send(method: string, key: string, sending: Sending): Promise<TransferAnswer> {
+  async #send(
+    method: keyof typeof ACTIONS,
+    key: string,
+    sending: Sending,
+  ): Promise<TransferAnswer> {
     const path = `/${this.#bucket}/${key.split("/").map(encodeURIComponent).join("/")}`;
     const { body, into, options } = sending;
     try {
@@ -157,7 +162,7 @@ export class MinioStorage implements ObjectStorage {
         ...{ into, signal: signalOf(options) },
       });
     } catch (error) {
-      throw failure(method === "GET" ? "read" : "write", key, error);
+      throw failure(ACTIONS[method], key, error);
     }
   }
 

@@ -31,8 +31,8 @@ export class PrefixedStorage implements ObjectStorage {
       yield { ...info, key: info.key.slice(this.#prefix.length) };
     }
   }
-  delete(key: string): Promise<void> {
-    return this.#inner.delete(this.#prefix + key);
+  delete(key: string, options?: RequestOptions): Promise<void> {
+    return this.#inner.delete(this.#prefix + key, options);
   }
   removeAbandoned(before: Date): Promise<number> {
     return this.#inner.removeAbandoned(before);

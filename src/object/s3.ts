@@ -164,9 +164,9 @@ export class S3Storage implements ObjectStorage {
     } while (token !== undefined);
   }
 
-  async delete(key: string): Promise<void> {
+  async delete(key: string, options: RequestOptions = {}): Promise<void> {
     try {
-      await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+      await this.#send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }), options);
     } catch (error) {
       throw failure("delete", key, error);
     }
@@ -184,15 +184,17 @@ export class S3Storage implements ObjectStorage {
   }
 
   async #send(
-    command: PutObjectCommand | GetObjectCommand,
+    command: PutObjectCommand | GetObjectCommand | DeleteObjectCommand,
     options: RequestOptions,
   ): Promise<{ Metadata?: Record<string, string> | undefined }> {
     const signal = signalOf(options);
     const how = signal === undefined ? {} : { abortSignal: signal };
     try {
-      return command instanceof GetObjectCommand
-        ? await this.#client.send(command, how)
-        : { ...(await this.#client.send(command, how)), Metadata: undefined };
+      if (command instanceof GetObjectCommand) return await this.#client.send(command, how);
+      await (command instanceof PutObjectCommand
+        ? this.#client.send(command, how)
+        : this.#client.send(command, how));
+      return {};
     } catch (error) {
       // The SDK tells only that somebody gave up.
       throw signal?.aborted === true ? signal.reason : error;

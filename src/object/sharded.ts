@@ -32,8 +32,8 @@ export class ShardedStorage implements ObjectStorage {
   list(prefix: string): AsyncIterable<ObjectInfo> {
     return mergeByKey(this.#shards.map((shard) => shard.list(prefix)));
   }
-  async delete(key: string): Promise<void> {
-    await this.#of(key).delete(key);
+  async delete(key: string, options?: RequestOptions): Promise<void> {
+    await this.#of(key).delete(key, options);
   }
   async removeAbandoned(before: Date): Promise<number> {
     const removed = await Promise.all(this.#shards.map((shard) => shard.removeAbandoned(before)));

@@ -25,7 +25,7 @@ export interface ObjectStorage {
   /** Objects whose key starts with `prefix`, in the order of keys where the store has one. */
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** Deletes the object; one that is missing is deleted already. */
-  delete(key: string): Promise<void>;
+  delete(key: string, options?: RequestOptions): Promise<void>;
   /** Removes what writers left half-written that died before that time. @returns how many */
   removeAbandoned(before: Date): Promise<number>;
   /** The file of this machine that holds an object just as it was put; absent where objects are no such files. */

@@ -131,6 +131,8 @@ test("what fails again and again ends with an error that names the object and th
     await assert.rejects(jobs.put(), new RegExp(`^Error: Cannot write object ".*${KEY}"`));
     firstOnes(proxy, "DELETE", Infinity, { kind: "reset" });
     await assert.rejects(jobs.delete(), new RegExp(`^Error: Cannot delete object ".*${KEY}"`));
+    firstOnes(proxy, "DELETE", Infinity, { kind: "slow", ms: 3000 });
+    await assert.rejects(jobs.delete(), /Cannot delete object .*: no answer in time/);
   }
 });
 
