@@ -1,5 +1,5 @@
 import type { Client } from "minio";
-import { parseBucketUrl } from "./bucket-url.ts";
+import { parseMinioUrl } from "./bucket-url.ts";
 import { CHECKSUM_HEADER, checksumOf, verifyChecksum } from "./checksum.ts";
 import { SignerV4, type Credentials } from "./sign-v4.ts";
 import {
@@ -46,7 +46,7 @@ export class MinioStorage implements ObjectStorage {
   readonly #transfer = new Transfer();
 
   constructor(bucketUrl: string, credentials: Credentials, put: PutSettings) {
-    const { endpoint, bucket, region, checksums } = parseBucketUrl(bucketUrl);
+    const { endpoint, bucket, region, checksums } = parseMinioUrl(bucketUrl);
     if (endpoint === undefined) {
       throw new Error(`Cannot use bucket "${bucketUrl}" with minio storage: use storage s3`);
     }
