@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fdatasync,
   fstatSync,
   openSync,
@@ -139,9 +140,12 @@ export class FileStorage implements ObjectStorage {
     return join(this.#root, key);
   }
 
-  async removeAbandoned(before: Date): Promise<number> {
+  async removeAbandoned(before: Date, prefix = ""): Promise<number> {
     let removed = 0;
-    const folders = await opendir(this.#root, { recursive: true, bufferSize: 512 });
+    // Others' volumes may lie beside this one.
+    const folder = join(this.#root, prefix);
+    if (!existsSync(folder)) return removed;
+    const folders = await opendir(folder, { recursive: true, bufferSize: 512 });
     for await (const entry of folders) {
       if (!entry.isFile() || !entry.name.startsWith(TEMPORARY)) continue;
       const path = join(entry.parentPath, entry.name);

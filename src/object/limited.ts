@@ -52,8 +52,8 @@ export class LimitedStorage implements ObjectStorage {
   delete(key: string, options?: RequestOptions): Promise<void> {
     return this.#inner.delete(key, options);
   }
-  removeAbandoned(before: Date): Promise<number> {
-    return this.#inner.removeAbandoned(before);
+  removeAbandoned(before: Date, prefix?: string): Promise<number> {
+    return this.#inner.removeAbandoned(before, prefix);
   }
   localPath(key: string): string | undefined {
     return this.#inner.localPath?.(key);

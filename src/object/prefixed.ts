@@ -34,8 +34,8 @@ export class PrefixedStorage implements ObjectStorage {
   delete(key: string, options?: RequestOptions): Promise<void> {
     return this.#inner.delete(this.#prefix + key, options);
   }
-  removeAbandoned(before: Date): Promise<number> {
-    return this.#inner.removeAbandoned(before);
+  removeAbandoned(before: Date, prefix = ""): Promise<number> {
+    return this.#inner.removeAbandoned(before, this.#prefix + prefix);
   }
   localPath(key: string): string | undefined {
     return this.#inner.localPath?.(this.#prefix + key);

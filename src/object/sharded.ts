@@ -35,8 +35,10 @@ export class ShardedStorage implements ObjectStorage {
   async delete(key: string, options?: RequestOptions): Promise<void> {
     await this.#of(key).delete(key, options);
   }
-  async removeAbandoned(before: Date): Promise<number> {
-    const removed = await Promise.all(this.#shards.map((shard) => shard.removeAbandoned(before)));
+  async removeAbandoned(before: Date, prefix?: string): Promise<number> {
+    const removed = await Promise.all(
+      this.#shards.map((shard) => shard.removeAbandoned(before, prefix)),
+    );
     return removed.reduce((sum, count) => sum + count, 0);
   }
   localPath(key: string): string | undefined {

@@ -26,8 +26,8 @@ export interface ObjectStorage {
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** Deletes the object; one that is missing is deleted already. */
   delete(key: string, options?: RequestOptions): Promise<void>;
-  /** Removes what writers left half-written that died before that time. @returns how many */
-  removeAbandoned(before: Date): Promise<number>;
+  /** Removes what writers left half-written below `prefix` that died before that time. @returns how many */
+  removeAbandoned(before: Date, prefix?: string): Promise<number>;
   /** The file of this machine that holds an object just as it was put; absent where objects are no such files. */
   localPath?(key: string): string | undefined;
   close(): Promise<void>;

@@ -180,6 +180,9 @@ test("file: what a writer left half-written is no object, and goes when it is ol
     await writeFile(join(chunks, name), "half");
   }
   await utimes(join(chunks, ".jfs.2_0_1.tmp.aa"), new Date(0), new Date(0));
+  // Another volume lies in the same folder, and is written.
+  await mkdir(join(folder.path, "other/chunks"), { recursive: true });
+  await writeFile(join(folder.path, "other/chunks/.jfs.9_0_1.tmp.0"), "half");
   const keys = async (): Promise<string[]> =>
     (await Array.fromAsync(storage.list(""))).map(({ key }) => key);
   assert.deepEqual(await keys(), ["chunks/0/0/1_0_1"]);
@@ -187,6 +190,7 @@ test("file: what a writer left half-written is no object, and goes when it is ol
   assert.deepEqual(await readdir(chunks), ["1_0_1", "deeper"]);
   assert.equal(await storage.removeAbandoned(new Date(Date.now() + 1000)), 1);
   assert.deepEqual(await keys(), ["chunks/0/0/1_0_1"]);
+  assert.deepEqual(await readdir(join(folder.path, "other/chunks")), [".jfs.9_0_1.tmp.0"]);
 });
 
 test("file: many puts at once, into folders that are new, all arrive", async () => {
