@@ -13,7 +13,7 @@ MINUTES ?= 30
 JOBS ?= 2
 PLUGIN ?= juicefs:latest
 
-.PHONY: help run test check unit docker-test soak bench plugin push install clean format docs
+.PHONY: help run test check unit docker-test soak bench plugin push install uninstall clean format docs
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ plugin: ## build the managed plugin and create it in the local engine; PLUGIN=na
 install: ## install the driver as a service of this machine, and the juicefs command
 	@test/support/install.sh run
 	@plugin/install.sh
+
+uninstall: ## take the service and the command away; what volumes hold stays
+	@plugin/uninstall.sh
 
 push: ## give the plugin to the registry that its name begins with; PLUGIN=host/name:tag
 	@docker plugin push $(PLUGIN)

@@ -10,7 +10,7 @@ new=$root$home.new
 rm -rf "$new"
 plugin/product.sh "$new"
 install -D -m 755 "$(readlink -f node_modules/.bin/node)" "$new/bin/node"
-cp -r docs "$new/docs"
+cp -r docs examples "$new/"
 # Processes that run load more of their program now and then, from the folder as it was.
 if [ -e "$root$home" ]; then
   rm -rf "$root$home.old"

@@ -104,11 +104,21 @@ async function createDriver(settings: StorageSettings): Promise<ObjectStorage> {
     }
     case "minio": {
       const { MinioStorage } = await import("./minio.ts");
-      return new MinioStorage(settings.Bucket, credentials, putSettings(settings));
+      return new MinioStorage(settings.Bucket, orOfMinio(credentials), putSettings(settings));
     }
     default:
       throw new Error(`Cannot use storage "${settings.Storage}": expected file, s3 or minio`);
   }
+}
+
+/** Keys that the volume does not have come from the environment (JuiceFS pkg/object/minio.go, 1.4). */
+function orOfMinio<Keys extends { accessKey: string; secretKey: string }>(keys: Keys): Keys {
+  const { MINIO_ACCESS_KEY = "", MINIO_SECRET_KEY = "" } = process.env;
+  return {
+    ...keys,
+    accessKey: keys.accessKey || MINIO_ACCESS_KEY,
+    secretKey: keys.secretKey || MINIO_SECRET_KEY,
+  };
 }
 
 function putSettings({ Tiers, StorageClass = "" }: StorageSettings): PutSettings {

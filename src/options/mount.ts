@@ -39,6 +39,11 @@ const HEARTBEAT_MOST_MS = 86_400_000;
 /** JuiceFS takes less for this too: a block must find room. */
 const BUFFER_LEAST = 32 * MIB;
 
+function parseInside(path: string): string {
+  if (!path.split("/").includes("..")) return path;
+  throw new RangeError("expected a path from the volume's root on, without ..");
+}
+
 export const mountTable = {
   "enable-xattr": onOff({ group: "FUSE", help: "extended attributes", initial: true }),
   "root-squash": owner({ group: "FUSE", help: "root becomes this user and group" }),
@@ -50,7 +55,7 @@ export const mountTable = {
   o: fuseOptions,
 
   subdir: text({
-    ...{ group: "META", value: "path" },
+    ...{ group: "META", value: "path", parse: parseInside },
     help: "show this directory of the volume only; it is made where there is none",
   }),
   "atime-mode": choice(["noatime", "relatime", "strictatime"], {

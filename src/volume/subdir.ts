@@ -18,7 +18,7 @@ export async function openSubdir(meta: Meta, path: string, make: boolean): Promi
   let ino: Ino = ROOT_INO;
   for (const part of path.split("/").filter((name) => name !== "" && name !== ".")) {
     try {
-      ino = await directoryIn(meta, ino, part, make && part !== "..");
+      ino = await directoryIn(meta, ino, part, make);
     } catch (error) {
       if (!(error instanceof FsError) || error.code === "EIO") throw error;
       throw new Error(`Cannot show subdir "${path}": ${reason(error)}`, { cause: error });

@@ -75,6 +75,11 @@ const REFUSED: readonly (readonly [string, Record<string, string>, RegExp])[] = 
     { "on-remove": "Destroy", subdir: "a" },
     /on-remove=destroy with subdir: it would destroy the whole file system/,
   ],
+  [
+    "a directory above the root",
+    { subdir: "a/../../b" },
+    /subdir "a\/..\/..\/b": expected a path from the volume's root/,
+  ],
   ["two of one secret", { "secret-key": "s", "secret-key-file": "f" }, /give one of them/],
 ];
 for (const [what, opts, expected] of REFUSED) {

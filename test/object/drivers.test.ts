@@ -216,3 +216,21 @@ test("a wrong secret key is told in one sentence that does not hold it", async (
     assert.doesNotMatch(text, /wrong-secret|\n/);
   }
 });
+
+test("minio: keys that a volume does not have come from the environment", async () => {
+  await using minio = await startMinio();
+  const none = { ...settings("minio", minio.bucket("data")), AccessKey: "", SecretKey: "" };
+  const { MINIO_ACCESS_KEY, MINIO_SECRET_KEY } = process.env;
+  Object.assign(process.env, { MINIO_ACCESS_KEY: MINIO_USER, MINIO_SECRET_KEY: MINIO_PASSWORD });
+  try {
+    const storage = await createStorage(none);
+    await storage.prepare();
+    await storage.put("a", [shared(Buffer.from("b"))]);
+    await storage.close();
+  } finally {
+    for (const [name, value] of Object.entries({ MINIO_ACCESS_KEY, MINIO_SECRET_KEY })) {
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    }
+  }
+});

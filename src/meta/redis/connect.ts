@@ -23,6 +23,7 @@ export const SILENCE_MS = 10_000;
 /** @throws Error in one sentence when the URL is not one */
 export function parseMetaUrl(text: string): MetaAddress {
   const url = asUrl(text);
+  requireWholePassword(url, text);
   const shown = showUrl(url);
   if (url.protocol === "unix:") {
     return {
@@ -126,12 +127,25 @@ function asUrl(text: string): URL {
   try {
     return new URL(text.includes("://") ? text : `redis://${text}`);
   } catch (cause) {
-    const shown = text.replace(/\/\/.*@/, "//***@");
     throw new Error(
-      `Cannot use meta URL "${shown}": expected redis://[user:password@]host:port/db`,
+      `Cannot use meta URL "${masked(text)}": expected redis://[user:password@]host:port/db`,
       { cause },
     );
   }
+}
+
+/** Where a `/`, `?` or `#` stands in a password as it is, the URL ends there, and what follows would be shown. */
+function requireWholePassword(url: URL, text: string): void {
+  const { protocol, username, password, pathname, search, hash } = url;
+  if (protocol === "unix:" || username !== "" || password !== "") return;
+  if (!`${pathname}${search}${hash}`.includes("@")) return;
+  throw new Error(
+    `Cannot use meta URL "${masked(text)}": write a / in a password as %2F, ? as %3F, # as %23, or put the password into META_PASSWORD`,
+  );
+}
+
+function masked(text: string): string {
+  return text.replace(/(\/\/|^).*@/s, "$1***@");
 }
 
 function showUrl(url: URL): string {
