@@ -31,6 +31,8 @@ const SMALL_PART = 4;
 const PACKS_AT_ONCE = 2;
 const PACK_SLICES_MAX = 500;
 const GATHER_TURNS_MAX = 32;
+/** Few wait so long at most for many, in milliseconds: these may be held up. */
+const PATIENCE_MS = 100;
 /** What nobody waits for is stored so long after it came, in milliseconds. */
 const LINGER_MS = 500;
 
@@ -51,6 +53,8 @@ export class SliceUploads {
   #hurry = false;
   #gathering = false;
   #packs = 0;
+  /** Slices of the packs under way. */
+  #travelling = 0;
 
   constructor(parts: UploadParts) {
     this.#parts = parts;
@@ -123,6 +127,7 @@ export class SliceUploads {
 
   /** To be called now and then. */
   tick(): void {
+    this.#sendPacks();
     if (this.#small.length > 0 && performance.now() - this.#oldest > LINGER_MS) this.hurry();
   }
 
@@ -182,10 +187,16 @@ export class SliceUploads {
     const { packBytes } = this.#parts;
     while (this.#packs < PACKS_AT_ONCE && this.#small.length > 0) {
       const full = this.#smallBytes >= packBytes || this.#small.length >= PACK_SLICES_MAX;
-      if (!full && !this.#hurry) return;
+      if (!full && !(this.#hurry && this.#isWorthPack())) return;
       void this.#sendPack(this.#takePack());
     }
     if (this.#small.length === 0) this.#hurry = false;
+  }
+
+  /** What comes until many have arrived can travel with the few that wait: fewer objects, and less work for the store. */
+  #isWorthPack(): boolean {
+    if (this.#small.length >= this.#travelling) return true;
+    return performance.now() - this.#oldest > PATIENCE_MS;
   }
 
   /** The oldest that wait, as many as fit. */
@@ -205,6 +216,7 @@ export class SliceUploads {
 
   async #sendPack(slices: readonly PendingSlice[]): Promise<void> {
     this.#packs++;
+    this.#travelling += slices.length;
     const size = slices.reduce((sum, slice) => sum + slice.length, 0);
     let id: bigint | undefined;
     let failure: Error | undefined;
@@ -215,6 +227,7 @@ export class SliceUploads {
       failure = asError(error);
     }
     this.#packs--;
+    this.#travelling -= slices.length;
     if (failure !== undefined) this.#discard(id, size);
     this.#parts.stored({ slices, failure });
     this.#sendPacks();
