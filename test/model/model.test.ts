@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { endProcesses, startProcess, type TestProcess } from "../posix/support/process.ts";
@@ -114,7 +114,18 @@ for (const other of ["ours", "the official client's"] as const) {
         assert.deepEqual(await treeOf(real.me, root), expected);
       }
     }
+    const theirs =
+      other === "ours" ? [] : [1, 3].flatMap((at) => directoriesIn(join(one.path, `work${at}`)));
     await Promise.all([one.unmount(), two.unmount()]);
-    await checkVolume(volume.metaUrl);
+    await checkVolume(volume.metaUrl, new Set(theirs));
   });
+}
+
+/** The inodes of a directory and of those below it. */
+function directoriesIn(path: string): number[] {
+  const entries = readdirSync(path, { withFileTypes: true, recursive: true });
+  const below = entries.filter((entry) => entry.isDirectory());
+  return [path, ...below.map(({ parentPath, name }) => join(parentPath, name))].map(
+    (folder) => statSync(folder).ino,
+  );
 }
