@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { ROOT_INO, TYPE_FILE } from "../../src/meta/limits.ts";
-import { makeVolume, ROOT_CALLER } from "../support/meta.ts";
+import type { Meta } from "../../src/meta/meta.ts";
+import { makeVolume, ROOT_CALLER, type TestVolume } from "../support/meta.ts";
 import { freePort, until } from "../support/process.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
@@ -48,16 +49,21 @@ test("a server that became a replica is left for the one that its address leads 
   );
 });
 
+/** A change that is refused at first, and done when the server has the replicas that it wants. */
+async function createWhileReplicasLack({ redis }: TestVolume, meta: Meta): Promise<void> {
+  const creating = meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
+  creating.catch(() => undefined);
+  await sleep(300);
+  await redis.config("SET", "min-replicas-to-write", 0);
+  const { ino } = await creating;
+  assert.equal((await meta.lookup(ROOT_INO, Buffer.from("f"))).ino, ino);
+}
+
 test("a server that lacks replicas for a moment is waited for", async () => {
   await using volume = await makeVolume();
   const { meta } = await volume.open();
   await volume.redis.config("SET", "min-replicas-to-write", 1);
-  const creating = meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
-  creating.catch(() => undefined);
-  await sleep(300);
-  await volume.redis.config("SET", "min-replicas-to-write", 0);
-  const { ino } = await creating;
-  assert.equal((await meta.lookup(ROOT_INO, Buffer.from("f"))).ino, ino);
+  await createWhileReplicasLack(volume, meta);
 });
 
 test("a connection that is made to a server that lacks replicas for a moment changes things as soon as it has them", async () => {
@@ -70,12 +76,7 @@ test("a connection that is made to a server that lacks replicas for a moment cha
   await until("the session's fence is refused", async () => {
     return (await volume.redis.info("errorstats")).includes("NOREPLICAS");
   });
-  const creating = meta.create(ROOT_CALLER, ROOT_INO, Buffer.from("f"), FILE);
-  creating.catch(() => undefined);
-  await sleep(300);
-  await volume.redis.config("SET", "min-replicas-to-write", 0);
-  const { ino } = await creating;
-  assert.equal((await meta.lookup(ROOT_INO, Buffer.from("f"))).ino, ino);
+  await createWhileReplicasLack(volume, meta);
 });
 
 test("notices that a server refused for a moment are listened for when it refuses them no more", async () => {
